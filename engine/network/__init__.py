@@ -1,0 +1,1 @@
+"""Street networks: from OSM tables to a routable graph for each mode."""

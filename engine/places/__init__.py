@@ -1,0 +1,1 @@
+"""Places: categories, parks and their entrances, duplicates."""

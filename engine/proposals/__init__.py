@@ -1,0 +1,1 @@
+"""Proposals: edits of places and streets, every cell re-scored exactly, rivals compared on equal terms."""

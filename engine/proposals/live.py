@@ -1,0 +1,572 @@
+"""
+A city that answers at once: labels, counts and cells of every mode, brought up to date edit by edit, and back.
+
+What `Live` holds after any sequence of operations equals a full recomputation of the edited tables
+(`engine.proposals.scenario`), bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import InputError
+from engine.proposals.layout import Layout, View, after
+from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
+from engine.proposals.recell import integrated, touched_cells
+from engine.proposals.recount import count_places, farthest_around, recount, recount_streets, times_from
+from engine.proposals.relabel import relabel
+from engine.proposals.scenario import ModeTables, with_operations
+from engine.reach.cell_counts import count_units
+from engine.reach.cell_times import cell_times
+from engine.reach.graph import UNREACHABLE, reach_graph
+from engine.reach.nearest import nearest
+from engine.reach.search import NONE
+from engine.reach.threads import ranges, spread, workers
+
+RANKS = 2
+"""Nearest and second nearest."""
+_FEW_ENDS = 12
+"""Up to so many ends of changed streets, it is told place by place whether times change."""
+_Int = npt.NDArray[np.int64]
+_MANY = 1 / 12
+"""Beyond this share of all places, counting all of them anew is quicker: on a street graph of Paris's size (80,000
+vertices, 11,100 places) the reach core's sweeps take 0.06 ms a place on foot and 0.2 ms by bicycle, a place that a
+changed street concerns 0.3 ms and 4 ms."""
+_SPARE = 256
+"""Room for streets and vertices that edits add before scratch space is made anew."""
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """What `Live` measures: how far it searches [ms], the cutoffs of the counts [ms], and decimals of minutes."""
+
+    limit_ms: int
+    counts_ms: tuple[int, ...]
+    decimals: int = 6
+
+
+class _Before(NamedTuple):
+    """What one operation changed in a mode, to take it back."""
+
+    layout: Layout
+    streets: npt.NDArray[np.int32]
+    labels: list[tuple[int, npt.NDArray[np.int32], _Int]]
+    cells: _Int
+    times: npt.NDArray[np.float64]
+    nearest: npt.NDArray[np.int32]
+    place: int
+    """Place that was added or removed, -1 where streets changed."""
+
+
+class _Scratch(NamedTuple):
+    """What searches and counts write on; see `engine.proposals.recount`."""
+
+    search: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
+    street: npt.NDArray[np.uint8]
+    slot: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
+
+    @classmethod
+    def of(cls, n_slots: int, n_streets: int, buckets: int) -> _Scratch:
+        """Fresh space."""
+        search = (
+            np.full(n_slots, UNREACHABLE, dtype=np.int32),
+            np.empty(n_slots, dtype=np.int32),
+            np.full(buckets, -1, dtype=np.int32),
+            np.full((n_slots, 2), -2, dtype=np.int32),
+        )
+        slot = (np.zeros(n_slots, dtype=np.uint8), np.empty(n_slots, dtype=np.int32))
+        return cls(search, np.zeros(n_streets, dtype=np.uint8), slot)
+
+
+class Counted(NamedTuple):
+    """Counts that an operation changed: cells and what they had."""
+
+    cells: _Int
+    sums: _Int
+
+
+@dataclass(eq=False)
+class LiveMode:
+    """
+    One mode, brought up to date operation by operation.
+
+    Attributes
+    ----------
+    tables, operations
+        What it began with, and what was done since.
+    layout
+        Streets, places and pieces as they stand.
+    labels
+        Nearest places, shape (categories, slots, 2).
+    times
+        [min] Mean, 90th percentile and second nearest of each cell, shape (cells, categories, 3).
+    nearest
+        Nearest and second nearest place of each cell (where its time is the median), shape (cells, categories, 2).
+    sums
+        Exact counts of each cell in units of street, shape (cells, categories, cutoffs); those of `counted`.
+    """
+
+    mode: str
+    cutoffs: Cutoffs
+    tables: ModeTables
+    layout: Layout
+    labels: _Int
+    times: npt.NDArray[np.float64]
+    nearest: npt.NDArray[np.int32]
+    sums: _Int
+    counted: Layout
+    shift: int
+    operations: list[Operation] = field(default_factory=list)
+    stale_streets: set[int] = field(default_factory=set)
+    stale_places: set[int] = field(default_factory=set)
+    _journal: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], _Int] | None = None
+    _scratch: list[_Scratch] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str) -> LiveMode:
+        """Compute a mode once, by the reach core."""
+        network, pieces, destinations = tables.network, tables.pieces, tables.destinations
+        nearest_field = nearest(network, destinations, k=RANKS, limit_ms=cutoffs.limit_ms)
+        times = cell_times(network, pieces, nearest_field, destinations)
+        graph = reach_graph(network)
+        layout = Layout.of(tables)
+        live = cls(
+            mode=mode,
+            cutoffs=cutoffs,
+            tables=tables,
+            layout=layout,
+            labels=np.ascontiguousarray(nearest_field.label[:, graph.vertex]),
+            times=np.empty((pieces.n_cells, destinations.n_categories, 3)),
+            nearest=times.place,
+            sums=count_units(network, pieces, destinations, list(cutoffs.counts_ms)).sums,
+            counted=layout,
+            shift=graph.shift,
+        )
+        live.times[...] = live._minutes(times.mean_ms, times.p90_ms)
+        return live
+
+    @property
+    def n_categories(self) -> int:
+        """Number of categories."""
+        return int(self.labels.shape[0])
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the counts are those of the layout as it stands."""
+        return self.counted is self.layout
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """Mean number of places within each cutoff, shape (cells, categories, cutoffs), rounded as published."""
+        whole = self.counted.whole
+        some = whole > 0
+        mean = self.sums / np.where(some, whole, 1)[:, None, None] * 1.0
+        published = np.round(np.where(some[:, None, None], mean, np.nan), self.cutoffs.decimals)
+        return np.asarray(published, dtype=np.float64)
+
+    def do(self, operation: Operation) -> _Before:
+        """
+        Do one operation; counts stay as they are until `count`.
+
+        Returns
+        -------
+        What `undo` needs.
+        """
+        before = self.layout
+        changed = after(before, operation)
+        place = -1
+        categories: Sequence[int] = range(self.n_categories)
+        if isinstance(operation, PlaceAdded):
+            place, categories = len(before.category), [operation.category]
+        elif isinstance(operation, PlaceRemoved):
+            place, categories = operation.place, [int(before.category[operation.place])]
+        elif isinstance(operation, PlaceResized):
+            categories = []
+        self.layout = changed.layout
+        self.operations.append(operation)
+        self._grow(changed.layout.n_slots)
+        if changed.layout is before:
+            none = np.empty(0, dtype=np.int64)
+            return _Before(before, changed.streets, [], none, self.times[none], self.nearest[none], place)
+        labels = [self._relabel(before, changed.streets, c) for c in categories]
+        touched = [slots for _, slots, _ in labels]
+        cells = touched_cells(self.layout, np.concatenate(touched), changed.streets)
+        cells = np.union1d(cells, changed.cells)
+        old_times, old_nearest = self.times[cells], self.nearest[cells]
+        self._recell(cells, categories)
+        self._mark_stale(changed.streets, place)
+        return _Before(before, changed.streets, labels, cells, old_times, old_nearest, place)
+
+    def undo(self, before: _Before) -> None:
+        """Take the latest operation back."""
+        self.operations.pop()
+        for category, slots, labels in before.labels:
+            self.labels[category][slots] = labels
+        self.labels = self.labels[:, : before.layout.n_slots]
+        self.times[before.cells] = before.times
+        self.nearest[before.cells] = before.nearest
+        if before.layout is self.layout:
+            return
+        self.layout = before.layout
+        self._mark_stale(before.streets, before.place)
+
+    def _mark_stale(self, streets: npt.NDArray[np.int32], place: int) -> None:
+        if self.is_counted:
+            self.stale_streets.clear()
+            self.stale_places.clear()
+        elif place >= 0:
+            self.stale_places.add(place)
+        else:
+            self.stale_streets.update(streets.tolist())
+
+    def _grow(self, n_slots: int) -> None:
+        missing = n_slots - self.labels.shape[1]
+        if missing > 0:
+            c, _, k = self.labels.shape
+            self.labels = np.concatenate([self.labels, np.full((c, missing, k), NONE)], axis=1)
+
+    def _relabel(
+        self, before: Layout, streets: npt.NDArray[np.int32], category: int
+    ) -> tuple[int, npt.NDArray[np.int32], _Int]:
+        """Bring the labels of a category up to date; give the slots that changed and their labels before."""
+        n, k = self.labels.shape[1:]
+        if self._journal is None or len(self._journal[0]) < n:
+            self._journal = (np.full(n, -1, np.int32), np.empty(n, np.int32), np.empty((n, k), np.int64))
+        old, new = before, self.layout
+        of_place = new.category if len(new.category) >= len(old.category) else old.category
+        size = relabel(
+            self.labels[category],
+            self.cutoffs.limit_ms,
+            category,
+            of_place,
+            streets,
+            (old.ends, old.points.offsets, old.points.place, old.points.ahead_ms, old.points.behind_ms),
+            (
+                new.ends,
+                new.points.offsets,
+                new.points.place,
+                new.points.ahead_ms,
+                new.points.behind_ms,
+                new.offsets,
+                new.incident,
+            ),
+            self._journal,
+        )
+        slots, labels = self._journal[1][:size], self._journal[2][:size]
+        differ = (self.labels[category][slots] != labels).any(axis=1)
+        return category, slots[differ], labels[differ]
+
+    def _recell(self, cells: _Int, categories: Sequence[int]) -> None:
+        if not len(cells) or not len(categories):
+            return
+        found = integrated(self.layout, self.labels, cells, categories)
+        where = np.ix_(cells, np.asarray(categories))
+        self.times[where] = self._minutes(found.mean_ms, found.p90_ms)
+        self.nearest[where] = found.place
+
+    def _minutes(
+        self, mean_ms: npt.NDArray[np.float64], p90_ms: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        three = np.stack([mean_ms[:, :, 0], p90_ms[:, :, 0], mean_ms[:, :, 1]], axis=2)
+        return np.asarray(np.round(three / 60_000, self.cutoffs.decimals), dtype=np.float64)
+
+    def count(self) -> Counted:
+        """
+        Bring the counts up to date with the layout.
+
+        Returns
+        -------
+        The cells that changed and their sums before.
+        """
+        none = Counted(np.empty(0, dtype=np.int64), np.empty((0, *self.sums.shape[1:]), dtype=np.int64))
+        if self.is_counted:
+            return none
+        streets = np.array(sorted(self.stale_streets), dtype=np.int32)
+        difference = self._difference(streets)
+        cells = np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1))
+        counted = Counted(cells, self.sums[cells])
+        self.sums[cells] += difference[cells]
+        self.counted = self.layout
+        self.stale_streets.clear()
+        self.stale_places.clear()
+        return counted
+
+    def take_back(self, counted: Counted) -> None:
+        """Take counts back to what they were before the latest operation, which was undone."""
+        self.sums[counted.cells] = counted.sums
+        self.counted = self.layout
+        self.stale_streets.clear()
+        self.stale_places.clear()
+
+    def _difference(self, streets: npt.NDArray[np.int32]) -> _Int:
+        """What the counts differ by between `counted` and the layout as it stands."""
+        n_places = max(len(self.layout.category), len(self.counted.category))
+        n_streets = max(self.layout.n_streets, self.counted.n_streets)
+        n_slots = max(self.layout.n_slots, self.counted.n_slots)
+        old, new = (
+            layout.view(n_places=n_places, n_streets=n_streets, n_slots=n_slots)
+            for layout in (self.counted, self.layout)
+        )
+        of_place = max(self.layout.category, self.counted.category, key=len)
+        cutoffs = np.array(self.cutoffs.counts_ms, dtype=np.int64)
+        total = np.zeros_like(self.sums)
+        apart = np.array(sorted(self.stale_places), dtype=np.int64)
+        with self._borrow() as scratch:
+            for view, sign in ((old, -1), (new, 1)):
+                count_places(apart, view, sign, self.shift, cutoffs, of_place, scratch, total)
+        if not len(streets):
+            return np.cumsum(total, axis=2)
+        near = self._places_near(streets, old, new, n_places)
+        if len(near.whole) > n_places * _MANY:
+            return self._counted_anew() - self.sums
+        places = near.whole[~np.isin(near.whole, apart)]
+
+        most = near.most[~np.isin(near.whole, apart)]
+        order = np.argsort(_first_slots(new, old, places), kind="stable")
+        places, most = places[order], most[order]
+
+        def run(bounds: tuple[int, int]) -> _Int:
+            sums = np.zeros_like(self.sums)
+            some = slice(*bounds)
+            with self._borrow() as scratch:
+                recount(
+                    places[some], old, new, self.shift, cutoffs, of_place, streets, near.away, most[some], scratch,
+                    sums,
+                )  # fmt: skip
+            return sums
+
+        for part in spread(run, ranges(len(places), workers())) if len(places) else []:
+            total += part
+        if near.at is not None:
+            keep = ~np.isin(near.only, apart)
+            at = (near.at[0], np.ascontiguousarray(near.at[1][:, keep]))
+            with self._borrow() as scratch:
+                recount_streets(near.only[keep], at, old, new, cutoffs, of_place, streets, scratch, total)
+        return np.cumsum(total, axis=2)
+
+    def _counted_anew(self) -> _Int:
+        """All counts, by the reach core."""
+        now = with_operations(self.tables, self.operations)
+        return count_units(now.network, now.pieces, now.destinations, list(self.cutoffs.counts_ms)).sums
+
+    @contextmanager
+    def _borrow(self) -> Iterator[_Scratch]:
+        """Lend scratch space, which must be left as it was found."""
+        n = max(self.layout.n_slots, self.counted.n_slots)
+        m = max(self.layout.n_streets, self.counted.n_streets)
+        lent = self._scratch.pop() if self._scratch else None
+        if lent is None or len(lent.search[0]) < n or len(lent.street) < m:
+            lent = _Scratch.of(n + _SPARE, m + _SPARE, (2 * max(self.cutoffs.counts_ms) >> self.shift) + 1)
+        yield lent
+        self._scratch.append(lent)  # not after an error: then it may be dirty
+
+    def _places_near(self, streets: npt.NDArray[np.int32], old: View, new: View, n_places: int) -> _Near:
+        """Places that a change of streets may concern."""
+        limit = max(self.cutoffs.counts_ms)
+        known = streets[streets < self.counted.n_streets]
+        fresh = streets[streets < self.layout.n_streets]
+        ends = np.unique(np.concatenate([old.ends[known, :2].ravel(), new.ends[fresh, :2].ravel()]))
+
+        def both(which: npt.NDArray[np.int32], column: int, within: int) -> list[npt.NDArray[np.int32]]:
+            return [self._times(view, which, column, within) for view in (old, new)]
+
+        outward = both(ends, 2, 2 * limit)
+        to_place = [_to_places(v, t, limit, n_places) for v, t in zip((old, new), outward, strict=True)]
+        near = np.minimum(*to_place)
+        away = np.minimum(*outward)
+        inward = np.minimum(*both(ends, 1, limit))
+        if len(ends) > _FEW_ENDS:
+            whole = np.flatnonzero(near <= limit)
+            none = np.empty(0, dtype=np.int64)
+            return _Near(whole, none, None, away, _most(whole, near, inward, away, limit, (old, new)))
+        before, now = (
+            np.stack(
+                [
+                    _to_places(v, self._times(v, ends[[i]], 2, limit), limit, n_places)
+                    for i in range(len(ends))
+                ]
+            )
+            for v in (old, new)
+        )
+        stays = ends < min(self.layout.n_slots, self.counted.n_slots)
+        differs = (before[stays] != now[stays]).any(axis=0)
+        only = np.flatnonzero((near <= limit) & ~differs)
+        row = np.full(max(self.layout.n_slots, self.counted.n_slots), -1, dtype=np.int32)
+        row[ends] = np.arange(len(ends), dtype=np.int32)
+        time = np.minimum(before, now)[:, only].astype(np.int32)
+        whole = np.flatnonzero(differs)
+        return _Near(whole, only, (row, time), away, _most(whole, near, inward, away, limit, (old, new)))
+
+    def _times(
+        self, view: View, slots: npt.NDArray[np.int32], column: int, within: int
+    ) -> npt.NDArray[np.int32]:
+        """[ms] Times from (`column` 2) or to (1) the nearest of some slots."""
+        n = max(self.layout.n_slots, self.counted.n_slots)
+        out = np.full(n, UNREACHABLE, dtype=np.int32)
+        with self._borrow() as scratch:
+            times_from(
+                slots, within, self.shift, (view.offsets, view.near, column),
+                scratch.search, out,
+            )  # fmt: skip
+        return out
+
+
+class _Near(NamedTuple):
+    """
+    Places that a change of streets may concern.
+
+    Those whose times differ (`whole`); those that only reach changed streets (`only`), and times from their ends
+    (`at`); how far slots are `away` from changed streets, and how far they may be to matter to each of `whole`
+    (`most`), as `recount` takes them.
+    """
+
+    whole: _Int
+    only: _Int
+    at: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] | None
+    away: npt.NDArray[np.int32]
+    most: _Int
+
+
+def _most(
+    whole: _Int,
+    near: _Int,
+    inward: npt.NDArray[np.int32],
+    away: npt.NDArray[np.int32],
+    limit: int,
+    views: tuple[View, View],
+) -> _Int:
+    """
+    How far a slot may be, on its way to a place and away from the changed streets, to matter.
+
+    A time changes only for a slot x that reaches the change within what the way on from there to the place leaves
+    of the limit. A slot y on its way has away(y) ≤ away(x) + time(x, y), so away(y) + time(y, place) is at most the
+    greatest away(x) plus the limit. What a street counts for needs the time at its other end as well, so the ends of
+    the streets that leave x are among these slots.
+    """
+    slots = np.flatnonzero(inward <= limit)
+    slots = slots[np.argsort(inward[slots], kind="stable")]
+    around = np.empty(len(slots), dtype=np.int64)
+    farthest_around(slots, views, away, around)
+    farthest = np.concatenate([[0], np.maximum.accumulate(around)])
+    rank = np.searchsorted(inward[slots], limit - near[whole], side="right")
+    return farthest[rank] + limit
+
+
+def _to_places(view: View, time: npt.NDArray[np.int32], limit: int, n_places: int) -> _Int:
+    """[ms] Time to each place, given the time to each slot; `UNREACHABLE` beyond the limit."""
+    own, ends = view.own, view.ends[view.own.street]
+    forward, backward = ends[:, 2].astype(np.int64), ends[:, 3].astype(np.int64)
+    by_u = time[ends[:, 0]] + own.access_ms + np.rint(forward * own.fraction).astype(np.int64)
+    by_v = time[ends[:, 1]] + own.access_ms + backward - np.rint(backward * own.fraction).astype(np.int64)
+    by_u[(forward < 0) | (by_u > limit)] = UNREACHABLE
+    by_v[(backward < 0) | (by_v > limit)] = UNREACHABLE
+    best = np.full(n_places, UNREACHABLE, dtype=np.int64)
+    np.minimum.at(best, np.repeat(np.arange(n_places), np.diff(own.offsets)), np.minimum(by_u, by_v))
+    return best
+
+
+def _streets_of(view: View, place: int) -> npt.NDArray[np.int32]:
+    return view.own.street[view.own.offsets[place] : view.own.offsets[place + 1]]
+
+
+def _first_slots(new: View, old: View, places: _Int) -> _Int:
+    """A slot of each place, to search neighbour by neighbour."""
+    first = np.zeros(len(places), dtype=np.int64)
+    for view in (old, new):
+        some = view.own.offsets[places + 1] > view.own.offsets[places]
+        first[some] = view.ends[view.own.street[view.own.offsets[places[some]]], 0]
+    return first
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """One step, to take it back."""
+
+    modes: Mapping[str, _Before]
+    counts: dict[str, Counted]
+
+
+class Live:
+    """
+    A city under edits, every mode brought up to date at once.
+
+    Parameters
+    ----------
+    tables
+        Tables of each mode.
+    cutoffs
+        What is measured.
+
+    Notes
+    -----
+    Making one costs as much as the base run's reach; it is not shared between threads.
+
+    Examples
+    --------
+    >>> live = Live(base.tables, cutoffs)  # doctest: +SKIP
+    >>> live.do(step.operations)  # doctest: +SKIP
+    >>> live.modes["walk"].times[:, 0, 0]  # minutes to the nearest place of category 0  # doctest: +SKIP
+    >>> live.undo()  # doctest: +SKIP
+    """
+
+    def __init__(self, tables: Mapping[str, ModeTables], cutoffs: Cutoffs) -> None:
+        self.modes = {mode: LiveMode.of(t, cutoffs, mode=mode) for mode, t in tables.items()}
+        self._done: list[_Done] = []
+
+    def do(self, operations: Mapping[str, Operation], *, counts: bool = True) -> None:
+        """
+        Do one operation in each of some modes.
+
+        Parameters
+        ----------
+        operations
+            By mode.
+        counts
+            Bring the counts up to date as well; else they wait for `settle`.
+        """
+        before = {mode: self.modes[mode].do(operation) for mode, operation in operations.items()}
+        done = _Done(before, {})
+        self._done.append(done)
+        if counts:
+            for mode in self.modes:
+                was_behind = mode in operations and self.modes[mode].counted is not before[mode].layout
+                counted = self.modes[mode].count()
+                if mode in operations and not was_behind:
+                    done.counts[mode] = counted
+
+    def undo(self) -> None:
+        """
+        Take the latest operation back.
+
+        Raises
+        ------
+        InputError
+            Nothing was done.
+        """
+        if not self._done:
+            msg = "there is nothing to undo"
+            raise InputError(msg)
+        done = self._done.pop()
+        for mode, before in done.modes.items():
+            live = self.modes[mode]
+            in_step = live.is_counted
+            live.undo(before)
+            if in_step and mode in done.counts:
+                live.take_back(done.counts[mode])
+            elif in_step:  # counted together with others: numbers of streets may be given anew from here on
+                live.count()
+
+    def settle(self) -> None:
+        """Bring every count up to date."""
+        for live in self.modes.values():
+            live.count()
+
+    @property
+    def depth(self) -> int:
+        """Number of operations done and not taken back."""
+        return len(self._done)

@@ -1,0 +1,1 @@
+"""Siting: candidates, objectives and solvers with proven bounds."""

@@ -1,0 +1,378 @@
+"""Maximal covering: the sites that put most demand within reach of one, with a proven bound."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.spatial import cKDTree
+
+from engine.errors import InputError
+from engine.sites import cover_kernel as kernel
+from engine.sites.exact import TOLERANCE, branch
+from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
+
+WHOLE = float(2**51)
+"""Sum of the whole weights: exact in float64, with a bit to spare."""
+
+
+class Reduced(NamedTuple):
+    """The part of a covering problem that is still to be decided."""
+
+    cover: kernel.Cover
+    candidate: IntArray
+    """Original row of each candidate left."""
+    clique: IntArray
+    """Group of each candidate; no two of a group may be chosen together."""
+    unit: float
+    """[demand] Value of one whole weight."""
+    baseline: float
+    """[demand] Covered by the locked sites."""
+
+
+def maximal_covering(
+    coverage: sp.sparray | sp.spmatrix,
+    demand: npt.ArrayLike,
+    *,
+    count: int,
+    locked: npt.ArrayLike = (),
+    conflicts: sp.sparray | sp.spmatrix | None = None,
+    effort: Effort | None = None,
+) -> SiteSelection:
+    """
+    Choose sites that cover as much demand as possible, and prove how far from the best they can be.
+
+    Demand counts once, however many sites cover it (Church & ReVelle 1974). Greedy at once, then exchange
+    search with perturbations, then a Lagrangian bound. Fewer than `count` sites come back where nothing more
+    would be covered.
+
+    Parameters
+    ----------
+    coverage
+        Shape (candidates, demand); a stored non-zero entry means that the site serves the demand.
+    demand
+        [residents, or any unit] Weight of each column, shape (demand,); finite and not negative.
+    count
+        New sites at most, on top of `locked`.
+    locked
+        Rows that are there already: they stay, cost nothing and cannot be chosen again.
+    conflicts
+        Shape (candidates, candidates); a stored entry forbids choosing both (see `spacing_conflicts`). A
+        candidate in conflict with a locked one is out.
+    effort
+        How hard to work; the default suits a city.
+
+    Returns
+    -------
+    SiteSelection
+        ``bound`` is never below the optimum.
+
+    Raises
+    ------
+    InputError
+        Where shapes disagree, a demand is negative or not finite, or `locked` names no row.
+
+    Notes
+    -----
+    One round of the search costs O(sites · row · column) at worst, one step of the bound O(stored entries).
+
+    References
+    ----------
+    Church & ReVelle (1974) The maximal covering location problem. Nemhauser, Wolsey & Fisher (1978) for
+    greedy.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp
+    >>> serves = sp.csr_array(np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]))
+    >>> best = maximal_covering(serves, [10, 20, 20, 10], count=2)
+    >>> sorted(best.chosen.tolist()), best.objective, best.gap
+    ([0, 2], 60.0, 0.0)
+    """
+    effort = effort or Effort()
+    matrix = as_coverage(coverage)
+    weight = check_demand(demand, matrix.shape, count)
+    fixed = check_locked(locked, matrix.shape[0])
+    forbidden = symmetric(conflicts, matrix.shape[0])
+    reduced = reduce_problem(matrix, weight, fixed, forbidden)
+    found, greedy, _, rounds = kernel.search(
+        reduced.cover, np.empty(0, np.int64), count, effort.restarts, np.uint64(effort.seed), np.inf
+    )
+    bound, steps = _bound(reduced, found, count, effort)
+    method = "greedy, exchange search with perturbations; Lagrangian bound"
+    value = _value(reduced, found) * reduced.unit
+    if effort.exact_nodes and bound > value * (1 + max(effort.gap_target, TOLERANCE)):
+        exact = branch(reduced.cover, count, nodes=effort.exact_nodes)
+        if exact is not None:
+            bound = min(bound, exact.bound * reduced.unit)
+            found = exact.chosen if _value(reduced, exact.chosen) * reduced.unit > value else found
+            method += "; branch and bound (HiGHS)"
+    chosen, curve = building_order(matrix, weight, fixed, reduced.candidate[found])
+    objective = float(curve[-1])
+    return SiteSelection(
+        chosen=chosen,
+        locked=fixed,
+        objective=objective,
+        baseline=float(curve[0]),
+        bound=max(objective, reduced.baseline + bound),
+        curve=curve,
+        method=method,
+        figures={
+            "candidates": int(matrix.shape[0]),
+            "candidates_left": len(reduced.candidate),
+            "demand_left": len(reduced.cover.weight),
+            "greedy": reduced.baseline + greedy * reduced.unit,
+            "rounds": int(rounds),
+            "bound_steps": steps,
+        },
+    )
+
+
+def spacing_conflicts(x_m: FloatArray, y_m: FloatArray, *, min_spacing_m: float) -> sp.csr_array:
+    """
+    Pairs of candidates that stand too close to each other.
+
+    Parameters
+    ----------
+    x_m, y_m
+        [m] Positions in a plane, shape (candidates,).
+    min_spacing_m
+        [m] Pairs strictly closer than this are in conflict; 0 means none.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        Symmetric, shape (candidates, candidates), True where two may not both be chosen; empty diagonal.
+    """
+    n = len(x_m)
+    pairs = np.empty((0, 2), np.int64)
+    if min_spacing_m > 0 and n:
+        points = np.column_stack([x_m, y_m])
+        pairs = cKDTree(points).query_pairs(min_spacing_m, output_type="ndarray")
+        apart = np.hypot(*(points[pairs[:, 0]] - points[pairs[:, 1]]).T)
+        pairs = pairs[apart < min_spacing_m]
+    rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    cols = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    result = sp.csr_array((np.ones(len(rows), np.bool_), (rows, cols)), shape=(n, n))
+    result.sort_indices()
+    return result
+
+
+def building_order(
+    coverage: sp.csr_array, demand: FloatArray, locked: IntArray, chosen: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """
+    Order a set so that each site is the best next one of the set, and value it after each.
+
+    Returns
+    -------
+    tuple
+        The set in order, and the covered demand before the first and after each, shape (len(chosen) + 1,).
+    """
+    covered = covered_demand(coverage, locked)
+    curve = [float(demand[covered].sum())]
+    left, order = sorted(int(j) for j in chosen), []
+    gains = dict.fromkeys(left, np.inf)
+    while left:
+        left.sort(key=lambda j: (-gains[j], j))
+        while True:  # lazy: a stale gain only overstates (Minoux 1978)
+            top = left[0]
+            row = _row(coverage, top)
+            gains[top] = float(demand[row[~covered[row]]].sum())
+            if len(left) == 1 or (-gains[top], top) <= (-gains[left[1]], left[1]):
+                break
+            left.sort(key=lambda j: (-gains[j], j))
+        left.pop(0)
+        covered[_row(coverage, top)] = True
+        order.append(top)
+        curve.append(float(demand[covered].sum()))
+    return np.asarray(order, np.int64), np.asarray(curve)
+
+
+def reduce_problem(
+    coverage: sp.csr_array, demand: FloatArray, locked: IntArray, conflicts: sp.csr_array
+) -> Reduced:
+    """
+    Leave only what is still open: demand that no locked site serves, candidates that could still serve some.
+
+    Demand served by exactly the same candidates becomes one column, and of candidates without conflicts that
+    serve exactly the same demand only the first stays. No solution is lost in value.
+    """
+    covered = covered_demand(coverage, locked)
+    free = np.ones(coverage.shape[0], bool)
+    free[locked] = False
+    for j in locked:
+        free[_row(conflicts, j)] = False
+    live = np.flatnonzero(~covered & (demand > 0))
+    part = sp.csr_array(coverage[np.flatnonzero(free)][:, live])
+    candidate = np.flatnonzero(free)
+    useful = np.diff(part.indptr) > 0
+    part, candidate = sp.csr_array(part[np.flatnonzero(useful)]), candidate[useful]
+    hits = sp.csr_array(conflicts[candidate][:, candidate])
+    keep = _first_of_equal_rows(part, lonely=np.diff(hits.indptr) == 0)
+    part, candidate = sp.csr_array(part[keep]), candidate[keep]
+    hits = sp.csr_array(hits[keep][:, keep])
+    group = _equal_columns(part)
+    merged = np.bincount(group[group >= 0], weights=demand[live][group >= 0])
+    first = np.unique(group[group >= 0], return_index=True)[1]
+    part = sp.csr_array(part[:, np.flatnonzero(group >= 0)[first]])
+    unit = float(merged.sum()) / WHOLE or 1.0
+    return Reduced(
+        make_cover(part, np.round(merged / unit), hits),
+        candidate.astype(np.int64),
+        conflict_cliques(hits),
+        unit,
+        float(demand[covered].sum()),
+    )
+
+
+def covered_demand(coverage: sp.csr_array, sites: IntArray) -> npt.NDArray[np.bool_]:
+    """True for each demand that one of the sites serves."""
+    covered = np.zeros(coverage.shape[1], bool)
+    for j in sites:
+        covered[_row(coverage, int(j))] = True
+    return covered
+
+
+def make_cover(coverage: sp.csr_array, weight: FloatArray, conflicts: sp.csr_array) -> kernel.Cover:
+    """Arrays for the compiled kernel; indices sorted."""
+    coverage.sort_indices()
+    columns = coverage.tocsc()
+    columns.sort_indices()
+    return kernel.Cover(
+        coverage.indptr.astype(np.int64),
+        coverage.indices.astype(np.int32),
+        columns.indptr.astype(np.int64),
+        columns.indices.astype(np.int32),
+        np.ascontiguousarray(weight, np.float64),
+        conflicts.indptr.astype(np.int64),
+        conflicts.indices.astype(np.int32),
+    )
+
+
+def conflict_cliques(conflicts: sp.csr_array) -> IntArray:
+    """
+    Group candidates so that all of a group are in conflict with each other (greedy, in order of row).
+
+    Returns
+    -------
+    numpy.ndarray
+        Group of each candidate, 0 … k − 1; a candidate without conflicts is alone.
+    """
+    n = conflicts.shape[0]
+    group = np.full(n, -1, np.int64)
+    members: list[set[int]] = []
+    for j in range(n):
+        near = {int(k) for k in _row(conflicts, j)}
+        for g in sorted({int(group[k]) for k in near if group[k] >= 0}):
+            if members[g] <= near:
+                group[j] = g
+                members[g].add(j)
+                break
+        else:
+            group[j] = len(members)
+            members.append({j})
+    return group
+
+
+def _bound(reduced: Reduced, found: IntArray, count: int, effort: Effort) -> tuple[float, int]:
+    """[demand] Bound on what new sites can add, and the steps it took."""
+    weight = reduced.cover.weight
+    if count == 0 or not len(weight):
+        return 0.0, 0
+    value = _value(reduced, found)
+    bound, _, steps = kernel.lagrangian(
+        reduced.cover, reduced.clique, count, effort.bound_steps, value, effort.gap_target, weight / 2
+    )
+    slack = 1e-12 * WHOLE + 0.5 * len(weight)  # rounding of weights to whole ones and of sums of prices
+    return min(bound + slack, float(weight.sum())) * reduced.unit, int(steps)
+
+
+def _value(reduced: Reduced, sites: IntArray) -> float:
+    """Whole weight that some sites of the reduced problem cover."""
+    covered = np.zeros(len(reduced.cover.weight), bool)
+    for j in sites:
+        covered[reduced.cover.row[reduced.cover.row_ptr[j] : reduced.cover.row_ptr[j + 1]]] = True
+    return float(reduced.cover.weight[covered].sum())
+
+
+def _row(matrix: sp.csr_array, j: int) -> npt.NDArray[np.int32]:
+    return matrix.indices[matrix.indptr[j] : matrix.indptr[j + 1]]  # type: ignore[no-any-return]
+
+
+def _first_of_equal_rows(matrix: sp.csr_array, *, lonely: npt.NDArray[np.bool_]) -> IntArray:
+    """Rows to keep: of equal rows that are `lonely` (in no conflict) the first."""
+    matrix.sort_indices()
+    seen: set[bytes] = set()
+    keep = []
+    for j in range(matrix.shape[0]):
+        key = _row(matrix, j).tobytes()
+        if lonely[j] and key in seen:
+            continue
+        if lonely[j]:
+            seen.add(key)
+        keep.append(j)
+    return np.asarray(keep, np.int64)
+
+
+def _equal_columns(matrix: sp.csr_array) -> IntArray:
+    """Number of each column among the distinct ones, -1 for an empty column."""
+    columns = matrix.tocsc()
+    columns.sort_indices()
+    seen: dict[bytes, int] = {}
+    group = np.full(matrix.shape[1], -1, np.int64)
+    for i in range(matrix.shape[1]):
+        rows = columns.indices[columns.indptr[i] : columns.indptr[i + 1]]
+        if len(rows):
+            group[i] = seen.setdefault(rows.tobytes(), len(seen))
+    return group
+
+
+def check_demand(demand: npt.ArrayLike, shape: tuple[int, int], count: int) -> FloatArray:
+    """Weights as an array, or an error that says what is wrong with them or with `count`."""
+    weight = np.asarray(demand, np.float64)
+    if weight.shape != (shape[1],):
+        msg = f"demand has shape {weight.shape}, the candidates' table {shape}: expected one weight a column"
+        raise InputError(msg)
+    if not np.isfinite(weight).all() or (weight < 0).any():
+        bad = int((~(weight >= 0) | np.isinf(weight)).sum())
+        msg = f"demand holds {bad} negative or non-finite weights: clean them first"
+        raise InputError(msg)
+    if count < 0:
+        msg = f"count is {count}: expected 0 or more new sites"
+        raise InputError(msg)
+    return weight
+
+
+def check_locked(locked: npt.ArrayLike, n: int) -> IntArray:
+    """Rows of the sites that are there already, sorted, each once."""
+    fixed = np.unique(np.asarray(locked, np.int64))
+    if len(fixed) and (fixed[0] < 0 or fixed[-1] >= n):
+        msg = f"locked names rows {fixed[0]}…{fixed[-1]}, but there are {n} candidates"
+        raise InputError(msg)
+    return fixed
+
+
+def symmetric(conflicts: sp.sparray | sp.spmatrix | None, n: int) -> sp.csr_array:
+    """Conflicts both ways, without a diagonal; none where none are given."""
+    if conflicts is None:
+        return sp.csr_array((n, n), dtype=np.bool_)
+    result = sp.csr_array(conflicts)
+    if result.shape != (n, n):
+        msg = f"conflicts has shape {result.shape}: expected ({n}, {n}), one row and column a candidate"
+        raise InputError(msg)
+    result = sp.csr_array(result.astype(np.bool_) + result.T.astype(np.bool_))
+    result.setdiag(False)
+    result.eliminate_zeros()
+    result.sort_indices()
+    return result
+
+
+def as_coverage(coverage: sp.sparray | sp.spmatrix) -> sp.csr_array:
+    """Coverage in compressed rows: sorted, without stored zeros."""
+    matrix = sp.csr_array(coverage, copy=True)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix

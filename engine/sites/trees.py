@@ -1,0 +1,229 @@
+"""Street trees: where there is room, who would gain from each, and the best set."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import shapely
+from scipy.spatial import cKDTree
+
+from engine.cells import StreetPieces
+from engine.errors import InputError
+from engine.network.street_network import StreetNetwork
+from engine.sites.candidates import KerbRule, Obstacles, positions, street_side_candidates
+from engine.sites.carriageway import walkways
+from engine.sites.concave import concave_covering
+from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
+from engine.sites.rules import TREES
+from engine.sites.selection import FloatArray
+from engine.sites.why import place_name, why_tree
+from engine.snapping import LocalMetres, local_metres, snap
+
+CANOPY_TARGET = 0.3
+"""Share of a neighbourhood under canopy that the deficit is measured from: the 30 of 3-30-300."""
+LINED_M = 8.0
+"""[m] Between the trees of a side of a street that is fully lined."""
+SIGHT_M = 50.0
+"""[m] A tree within this distance is in sight of a home: about the length of a block front."""
+TREE_TO_STREET_M = 20.0
+"""[m] An existing tree farther than this from every street belongs to none."""
+
+
+def site_trees(
+    network_walk: StreetNetwork,
+    network_street30: StreetNetwork,
+    pieces: StreetPieces,
+    population: npt.ArrayLike,
+    *,
+    count: int,
+    existing: gpd.GeoDataFrame | None = None,
+    canopy: npt.ArrayLike | None = None,
+    heat: npt.ArrayLike | None = None,
+    walkers: npt.ArrayLike | None = None,
+    rule: KerbRule = TREES,
+    obstacles: Obstacles | None = None,
+    within_m: float = 100.0,
+) -> SitePlan:
+    """
+    Propose street trees at the kerbs of motor streets.
+
+    Two goals are counted in people, each with diminishing returns (see `engine.sites.concave`). *Shade*: the
+    residents within `within_m` of a side of a street, and those who walk along it, × canopy deficit × heat; a side
+    lined every `LINED_M` metres has 86 % of it. *Three trees in sight of home* (the 3 of 3-30-300): the residents of
+    a piece of street, with the trees within `SIGHT_M` of its middle; three trees give 86 %. Existing trees count first.
+
+    Parameters
+    ----------
+    network_walk
+        Streets on which people live.
+    network_street30
+        Streets along which trees may stand.
+    pieces
+        The streets of `network_walk` inside each cell.
+    population
+        Residents of each cell, shape (cells,).
+    count
+        New trees at most.
+    existing
+        Trees today: kept clear of, and counted as standing.
+    canopy
+        Share of each cell under canopy, 0…1: people matter in proportion to what lacks to `CANOPY_TARGET`. None where
+        there is no raster, and figures and reasons say so.
+    heat
+        Heat of each cell as a factor around 1; None where there is no raster, and figures and reasons say so.
+    walkers
+        People who walk along each street of `network_street30` (`engine.sites.flows.walking_flows` on that
+        network), shape (streets,); None leaves them out, and figures and reasons say so.
+    rule, obstacles
+        What is asked of a place, and what to keep away from, by kind (`existing` joins the kind ``tree``).
+    within_m
+        [m] Straight distance within which residents gain shade.
+
+    Returns
+    -------
+    SitePlan
+        Existing trees are not listed; ``newly_served`` holds the residents within `within_m`.
+
+    Raises
+    ------
+    InputError
+        If an array does not have one entry a cell (`walkers`: a street).
+
+    References
+    ----------
+    Konijnendijk (2023) Evidence-based guidelines for greener, healthier, more resilient neighbourhoods: introducing
+    the 3–30–300 rule. Journal of Forestry Research 34, 821–830.
+    """
+    people = per_cell(population, pieces, what="population")
+    need = _need(pieces, canopy, heat)
+    passing = np.zeros(len(network_street30.streets)) if walkers is None else np.asarray(walkers, np.float64)
+    if passing.shape != (len(network_street30.streets),):
+        msg = f"walkers has shape {passing.shape}: expected one number for {len(network_street30.streets)} streets"
+        raise InputError(msg)
+    given = {"canopy": canopy, "heat": heat, "walkers": walkers}
+    ran_without = [name for name, values in given.items() if values is None]
+    today = existing_points(existing)
+    around: dict[str, Any] = dict(obstacles or {})
+    points = np.asarray(shapely.points(today), dtype=object)
+    around["tree"] = np.concatenate([np.asarray(around.get("tree", ()), dtype=object), points])
+    around["walkway"] = walkways(network_walk)
+    found = street_side_candidates(network_street30, rule, obstacles=around)
+    plane = local_metres(network_street30)
+    xy = plane.project(found.points[["lon", "lat"]].to_numpy(np.float64))
+    stand = plane.project(today)
+    homes, share = piece_centres(network_walk, pieces, plane)
+    living = people[pieces.cell] * share
+    both = np.column_stack([living, living * need[pieces.cell], need[pieces.cell], np.ones(len(living))])
+    residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m).T
+    mean_need = np.divide(needed, near, out=np.ones(len(near)), where=near > 0)
+    street = found.points["street"].to_numpy(np.int64)
+    exposed = exposed + passing[street] * mean_need
+    standing = _trees_by_street(network_street30, today)
+    by_side = _shade(network_street30, found.points, exposed, standing)
+    by_home = _sight(xy, homes, living * need[pieces.cell], stand)
+    selection = concave_covering(
+        sp.hstack([by_side.dose, by_home.dose], format="csr"),
+        np.concatenate([by_side.worth, by_home.worth]),
+        scale=np.concatenate([by_side.scale, by_home.scale]),
+        standing=np.concatenate([by_side.standing, by_home.standing]),
+        count=count,
+    )
+    new = new_sites(found.points, selection)
+    away = distance_to(new, today, plane)
+    new = new.assign(
+        newly_served=residents[selection.chosen], nearest_existing_m=np.where(np.isfinite(away), away, np.nan)
+    )
+    new["why"] = [
+        why_tree(
+            where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
+            residents=row["newly_served"],
+            within_m=within_m,
+            already=int(standing[row["street"]]),
+            ran_without=ran_without,
+        )
+        for row in new.to_dict("records")
+    ]
+    figures = {"candidates": len(found.points), "existing": len(today), "ran_without": ran_without}
+    table = site_table(new, kind="trees", existing=np.empty((0, 2)))
+    return SitePlan(table, selection, found.rejected, figures)
+
+
+class _Audiences(NamedTuple):
+    """Doses of the candidates to one group of audiences."""
+
+    dose: sp.csr_array
+    worth: FloatArray
+    scale: FloatArray
+    standing: FloatArray
+
+
+def _need(pieces: StreetPieces, canopy: npt.ArrayLike | None, heat: npt.ArrayLike | None) -> FloatArray:
+    """How much shade lacks in each cell: canopy deficit × heat, 1 where nothing is known."""
+    need = np.ones(pieces.n_cells)
+    if canopy is not None:
+        need *= np.clip(CANOPY_TARGET - per_cell(canopy, pieces, what="canopy"), 0.0, None) / CANOPY_TARGET
+    if heat is not None:
+        need *= np.clip(per_cell(heat, pieces, what="heat"), 0.0, None)
+    return need
+
+
+def _shade(
+    network: StreetNetwork, points: gpd.GeoDataFrame, exposed: FloatArray, standing: FloatArray
+) -> _Audiences:
+    """Sides of streets: worth the people exposed on average along them, a tree dosed by those at its place."""
+    m = len(network.streets)
+    audience = 2 * points["street"].to_numpy(np.int64) + (points["side"] == "right").to_numpy(np.int64)
+    places = np.bincount(audience, minlength=2 * m)
+    worth = np.divide(
+        np.bincount(audience, weights=exposed, minlength=2 * m), places, out=np.zeros(2 * m), where=places > 0
+    )
+    mean = worth[audience]
+    dose = np.divide(exposed, mean, out=np.zeros(len(mean)), where=mean > 0)
+    matrix = sp.csr_array((dose, (np.arange(len(dose)), audience)), shape=(len(dose), 2 * m))
+    scale = np.repeat(np.maximum(network.length_m / LINED_M / 2, 1.0), 2)
+    return _Audiences(matrix, worth, scale, np.repeat(standing / 2, 2))
+
+
+def _sight(xy: FloatArray, homes: FloatArray, worth: FloatArray, stand: FloatArray) -> _Audiences:
+    """Homes: three trees within sight of the middle of the piece of street."""
+    near = _pairs(xy, homes, SIGHT_M)
+    seen = _pairs(stand, homes, SIGHT_M)
+    standing = np.asarray(seen.sum(axis=0), np.float64).ravel() if len(stand) else np.zeros(len(homes))
+    return _Audiences(near, worth, np.full(len(homes), 1.5), standing)
+
+
+def piece_centres(
+    network: StreetNetwork, pieces: StreetPieces, plane: LocalMetres
+) -> tuple[FloatArray, FloatArray]:
+    """[m] Middle of each piece of street in `plane`, and its share of its cell's street length."""
+    _, lon_lat, _ = positions(network, pieces.street.astype(np.int64), (pieces.start + pieces.stop) / 2)
+    length = np.maximum(pieces.length_m, 1e-9)
+    whole = np.bincount(pieces.cell, weights=length, minlength=pieces.n_cells)
+    return plane.project(lon_lat), length / whole[pieces.cell]
+
+
+def sum_within(xy: FloatArray, where: FloatArray, values: FloatArray, *, within_m: float) -> FloatArray:
+    """Sum of `values`, shape (points, columns), at points at most `within_m` from each place."""
+    return np.asarray(_pairs(xy, where, within_m) @ values, np.float64)
+
+
+def _pairs(xy: FloatArray, where: FloatArray, within_m: float) -> sp.csr_array:
+    """1.0 for each pair at most `within_m` apart, shape (places, points)."""
+    if not len(xy) or not len(where):
+        return sp.csr_array((len(xy), len(where)))
+    near = cKDTree(xy).sparse_distance_matrix(cKDTree(where), within_m, output_type="coo_matrix").tocsr()
+    near.data[:] = 1.0
+    near.sort_indices()
+    return sp.csr_array(near)
+
+
+def _trees_by_street(network: StreetNetwork, trees: FloatArray) -> FloatArray:
+    """Existing trees of each street."""
+    if not len(trees):
+        return np.zeros(len(network.streets))
+    near = snap(network, trees, max_snap_m=TREE_TO_STREET_M)
+    return np.bincount(near.street[near.accepted], minlength=len(network.streets)).astype(np.float64)

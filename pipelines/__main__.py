@@ -1,0 +1,5 @@
+"""``python -m pipelines`` is ``proche``."""
+
+from pipelines.cli import main
+
+main()

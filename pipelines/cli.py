@@ -1,0 +1,378 @@
+"""The command `proche`: results on stdout, progress on stderr, one clear message for an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from engine.errors import EngineError, InputError
+from pipelines.errors import ConfigError, PipelineError
+from pipelines.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pipelines.rundir import RunDirectory
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INTERRUPTED = 130
+_DATA, _COMPUTATION = 3, 4
+_EXISTING = click.Path(path_type=Path)
+
+
+class _Group(click.Group):
+    """Turns the errors that we raise on purpose into one message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (PipelineError, EngineError, MemoryError) as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            click.echo(
+                f"proche: {str(error) or 'out of memory: choose a smaller area or a coarser resolution'}",
+                err=True,
+            )
+            ctx.exit(_exit_code(error))
+        except KeyboardInterrupt:
+            click.echo(
+                "proche: interrupted; finished steps are kept, the next run goes on from there", err=True
+            )
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            sys.stderr.close()
+            ctx.exit(0)
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, PipelineError):
+        return error.exit_code
+    return _DATA if isinstance(error, InputError) else _COMPUTATION
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="proche")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Measure what people reach within fifteen minutes of home, and what to build next."""
+
+
+def main() -> None:
+    """Run the command."""
+    cli(prog_name="proche")
+
+
+def _json_option(function: Callable[P, R]) -> Callable[P, R]:
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
+
+
+def _run_options(function: Callable[P, R]) -> Callable[P, R]:
+    @click.option("--out", type=_EXISTING, help="Run directory (default: cache/runs/NAME).")
+    @click.option(
+        "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Change one key; repeatable."
+    )
+    @click.option("--force", is_flag=True, help="Compute every step anew.")
+    @click.option(
+        "--offline", is_flag=True, help="Never reach for the internet: use the cache or say what lacks."
+    )
+    @click.option("--quiet", is_flag=True, help="No progress lines.")
+    @_json_option
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+@cli.command()
+@click.argument("config", type=_EXISTING)
+@_run_options
+def run(
+    config: Path,
+    *,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    force: bool,
+    offline: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Compute the run that CONFIG describes (a TOML file, or the manifest.json of a run)."""
+    _run(config, out=out, overrides=overrides, force=force, offline=offline, quiet=quiet, as_json=as_json)
+
+
+@cli.command()
+@click.option("--no-app", is_flag=True, help="Do not open the map.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the map.")
+@_run_options
+def demo(
+    *,
+    no_app: bool,
+    port: int | None,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    force: bool,
+    offline: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Compute the demonstration (Helsinki centre, offline) and open the map on it."""
+    from pipelines.resources import configs_folder
+
+    finished = _run(
+        configs_folder() / "demo.toml",
+        out=out,
+        overrides=overrides,
+        force=force,
+        offline=offline,
+        quiet=quiet,
+        as_json=as_json,
+    )
+    if not no_app:
+        _open_app([finished.path], port=port, headless=False)
+
+
+def _run(config: Path, *, quiet: bool, as_json: bool, **options: Any) -> RunDirectory:
+    from pipelines.compute import run as compute
+    from pipelines.progress import Progress
+
+    progress = Progress() if quiet else Progress.to_stderr()
+    finished = compute(config, progress=progress, **options)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"run": str(finished.path), "summary": finished.summary}, ensure_ascii=False, sort_keys=True
+            )
+        )
+    else:
+        from pipelines.report import headline
+
+        click.echo(headline(finished))
+        click.echo(str(finished.path))
+    return finished
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=_EXISTING)
+@click.option("--out", type=_EXISTING, help="Folder of the batch (default: cache/batches/NAME).")
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="A dask cluster; default: processes here.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of local processes (default: what fits).")
+@click.option("--memory-gb", type=float, help="Memory of all local processes together.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="For every city; repeatable."
+)
+@click.option("--resume", is_flag=True, help="Take what is recorded, finished or failed, as it is.")
+@click.option("--retry-failed", is_flag=True, help="As --resume, but try again what failed.")
+@click.option("--status", is_flag=True, help="Only say how far the batch is.")
+@click.option("--force", is_flag=True, help="Compute every step anew.")
+@click.option("--offline", is_flag=True, help="Never reach for the internet.")
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+@_json_option
+def batch(
+    files: tuple[Path, ...], *, status: bool, quiet: bool, as_json: bool, out: Path | None, **how: Any
+) -> None:
+    """Compute every city and setting of FILES: TOML with [[areas]], CSV, or plain configurations."""
+    from pipelines.batch.batch import exit_code, read_status, run_batch
+    from pipelines.batch.catalogue import shown
+    from pipelines.progress import Progress
+
+    if status:
+        table = read_status(list(files), out=out)
+    else:
+        progress = Progress() if quiet else Progress.to_stderr()
+        finished = run_batch(list(files), out=out, progress=progress, **how)
+        table = finished.status
+        click.echo(f"{finished.path}", err=as_json)
+    _print_table(table if as_json else shown(table), as_json=as_json)
+    if not status and exit_code(table):
+        raise SystemExit(exit_code(table))
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@_json_option
+def check(run: Path, *, as_json: bool) -> None:
+    """Recompute every hash in the manifest of RUN."""
+    from pipelines.rundir import check as recompute
+
+    table = recompute(run)
+    bad = table[table["state"] != "ok"]
+    _print_table(table[["file", "state"]], as_json=as_json)
+    if len(bad):
+        click.echo(
+            f"proche: {len(bad)} of {len(table)} files of {run} differ from the manifest "
+            f"({', '.join(f'{r.file}: {r.state}' for r in bad.itertuples())}); run the configuration again",
+            err=True,
+        )
+        raise SystemExit(_DATA)
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.option("--format", "form", type=click.Choice(["gpkg", "geojson", "csv", "flatgeobuf"]), required=True)
+@click.option("--table", default="cells", show_default=True, help="cells, opportunities, gaps, sites_trees …")
+@click.option("-o", "--output", type=_EXISTING, required=True, help="File to write.")
+def export(run: Path, *, form: str, table: str, output: Path) -> None:
+    """Write a table of RUN for QGIS or a spreadsheet."""
+    import geopandas as gpd
+
+    from pipelines.rundir import RunDirectory
+    from pipelines.tables_out import export_table
+
+    opened = RunDirectory.open(run)
+    known = sorted(n.removesuffix(".parquet") for n in opened.manifest["outputs"] if n.endswith(".parquet"))
+    if table not in known:
+        msg = f"{run} has no table {table!r}; it has {', '.join(known)}"
+        raise ConfigError(msg)
+    export_table(gpd.read_parquet(opened.path / f"{table}.parquet"), output, form=form, layer=table)
+    click.echo(str(output))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    from pipelines.config import config_schema
+
+    click.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.option("--at", required=True, metavar="LON,LAT", help="Where the walk starts.")
+@click.option("--mode", default="walk", show_default=True)
+@click.option("--minutes", default="5,10,15", show_default=True, metavar="M,M,…")
+@click.option(
+    "--shape",
+    type=click.Choice(["outline", "buffer", "cells", "streets"]),
+    default="outline",
+    show_default=True,
+)
+@click.option("-o", "--output", type=_EXISTING, help="File to write (default: stdout).")
+def isochrone(run: Path, *, at: str, mode: str, minutes: str, shape: str, output: Path | None) -> None:
+    """Polygons that are reached from a point, as GeoJSON."""
+    from pipelines.isochrone import isochrone_geojson
+    from pipelines.rundir import RunDirectory
+
+    collection = isochrone_geojson(
+        RunDirectory.open(run),
+        lon_lat=_lon_lat(at),
+        mode=mode,
+        minutes=_numbers(minutes, option="--minutes"),
+        shape=shape,
+    )
+    _write_json(collection, output)
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.argument("cell", metavar="CELL")
+@click.option("--mode", default="walk", show_default=True)
+@click.option("-o", "--output", type=_EXISTING, help="File to write (default: stdout).")
+def explain(run: Path, cell: str, *, mode: str, output: Path | None) -> None:
+    """Why CELL (an H3 index of RUN) has its numbers: places, ways, runners-up, slack, cheapest fix; JSON."""
+    from pipelines.explain import explain_cell
+    from pipelines.rundir import RunDirectory
+
+    _write_json(explain_cell(RunDirectory.open(run), cell, mode=mode), output)
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.option("-o", "--output", type=_EXISTING, required=True, help="HTML file to write.")
+def report(run: Path, *, output: Path) -> None:
+    """Two pages on the city of RUN that print well: maps, curves, figures, gaps, method; one HTML file."""
+    from pipelines.city_report import city_report
+    from pipelines.rundir import RunDirectory
+    from pipelines.store import write_atomic
+
+    write_atomic(output, city_report(RunDirectory.open(run)).encode())
+    click.echo(str(output))
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.option("--kind", type=click.Choice(["trees", "chargers", "sorting"]), required=True)
+@click.option("--count", type=click.IntRange(0, 1_000_000), help="New sites at most (default: the run's).")
+@click.option("-o", "--output", type=_EXISTING, help="File to write (default: stdout).")
+def sites(run: Path, *, kind: str, count: int | None, output: Path | None) -> None:
+    """Sites of one kind as GeoJSON, with objective, bound and gap."""
+    from pipelines.progress import Progress
+    from pipelines.rundir import RunDirectory
+    from pipelines.siting import sites_geojson
+
+    _write_json(
+        sites_geojson(RunDirectory.open(run), kind=kind, count=count, progress=Progress.to_stderr()), output
+    )
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, type=_EXISTING)
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option("--headless", is_flag=True, help="Do not open a browser.")
+def app(runs: tuple[Path, ...], *, port: int | None, headless: bool) -> None:
+    """Open the map on RUNS (default: every run in cache/runs)."""
+    from pipelines.rundir import RunDirectory
+
+    for path in runs:
+        RunDirectory.open(path)
+    _open_app(list(runs), port=port, headless=headless)
+
+
+def _open_app(runs: list[Path], *, port: int | None, headless: bool) -> None:
+    import importlib.util
+    import subprocess
+
+    if importlib.util.find_spec("streamlit") is None:
+        msg = 'the map needs Streamlit, which is not installed; run: pip install "proche[app]"'
+        raise ConfigError(msg)
+    launch = importlib.import_module("ui.launch")
+    command, env = launch.streamlit_command([r.resolve() for r in runs], port=port, headless=headless)
+    raise SystemExit(subprocess.run(command, env=env, check=False).returncode)  # noqa: S603 - our own command line
+
+
+def _write_json(value: object, output: Path | None) -> None:
+    """Write to the file and say its name, or to stdout."""
+    from pipelines.store import write_atomic
+
+    text = json.dumps(value, ensure_ascii=False)
+    if output is None:
+        click.echo(text)
+    else:
+        write_atomic(output, text.encode())
+        click.echo(str(output))
+
+
+def _lon_lat(text: str) -> tuple[float, float]:
+    numbers = _numbers(text, option="--at")
+    if len(numbers) != 2 or not (-180 <= numbers[0] <= 180 and -90 <= numbers[1] <= 90):
+        msg = f"--at takes LON,LAT in degrees, for example 24.94,60.17; found {text!r}"
+        raise ConfigError(msg)
+    return numbers[0], numbers[1]
+
+
+def _numbers(text: str, *, option: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        msg = f"{option} takes numbers with commas between; found {text!r}"
+        raise ConfigError(msg) from None
+    if not all(abs(n) < float("inf") for n in numbers):
+        msg = f"{option} takes finite numbers; found {text!r}"
+        raise ConfigError(msg)
+    return numbers
+
+
+def _print_table(table: pd.DataFrame, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(table.to_json(orient="records", force_ascii=False))
+    else:
+        click.echo(table.to_string(index=False))

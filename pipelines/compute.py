@@ -1,0 +1,218 @@
+"""A run: fetch → networks → opportunities → reach → scores → gaps and sites → export, each step cached by content."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shapely
+
+from pipelines.config import Config, Mode, load_config, parse_config, slug
+from pipelines.errors import ConfigError
+from pipelines.progress import Progress
+from pipelines.rundir import RunDirectory
+from pipelines.steps.area import StudyArea, buffered_bounds, given_boundary, reach_m, study_area
+from pipelines.steps.context import Context
+from pipelines.steps.export import export
+from pipelines.steps.gaps import gaps_artifact
+from pipelines.steps.opportunities import opportunities_artifact, read_categories
+from pipelines.steps.people import population_artifact
+from pipelines.steps.portrait import green_artifact, portrait_artifact
+from pipelines.steps.reach import reach_artifact
+from pipelines.steps.scores import scores_artifact
+from pipelines.steps.sites import KINDS, sites_artifact
+from pipelines.steps.streets import OsmSource, TableSource, keep_filter, network_artifact, profile_of
+from pipelines.store import Artifact
+from pipelines.warm import warming
+
+
+def cache_folder() -> Path:
+    """The cache: ``$PROCHE_CACHE``, else ``cache`` in the current folder."""
+    return Path(os.environ.get("PROCHE_CACHE") or "cache").resolve()
+
+
+def run(
+    config: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    force: bool = False,
+    offline: bool = False,
+    progress: Progress | None = None,
+    cache: str | Path | None = None,
+    base: str | Path | None = None,
+    tile_cells: int | None = None,
+) -> RunDirectory:
+    """
+    Compute a run and give its directory.
+
+    A step whose inputs, keys and code are unchanged is not computed again.
+
+    Parameters
+    ----------
+    config
+        A TOML file, the ``manifest.json`` of a run, or the tables themselves.
+    out
+        Run directory; default ``<cache>/runs/<name>``.
+    overrides
+        ``section.key=value``, as with ``--set``.
+    force
+        Compute every step anew.
+    offline
+        Never reach for the internet.
+    progress
+        Where progress is said; default: nowhere.
+    cache
+        Cache folder; default `cache_folder`.
+    base
+        Folder that relative paths in the configuration start from; default: the file's own, for tables the
+        current one.
+    tile_cells
+        Cells of a tile at most: a larger area is measured tile by tile, with less memory and the same results.
+
+    Returns
+    -------
+    RunDirectory
+
+    Raises
+    ------
+    ConfigError, SourceError, ArtifactError, PipelineError
+        With one message that says what was found, what was expected and what to do.
+
+    Examples
+    --------
+    >>> run("configs/demo.toml").cells["walk_score"].median()  # doctest: +SKIP
+    """
+    resolved, own_base = _configured(config, overrides)
+    folder = Path(cache) if cache else cache_folder()
+    target = Path(out) if out else folder / "runs" / slug(resolved.area.name)
+    ctx = Context(
+        config=resolved,
+        base=Path(base).resolve() if base else own_base,
+        cache=folder,
+        progress=progress or Progress(),
+        force=force,
+        offline=offline,
+        tile_cells=tile_cells,
+    )
+    start = time.perf_counter()
+    ctx.progress.say(f"{resolved.area.name}: {', '.join(resolved.modes)}")
+    with ExitStack() as stack:
+        ctx.on_first_build = lambda: stack.enter_context(warming())
+        results = compute_results(ctx)
+    finished, written = export(
+        ctx, results, target, seconds=lambda: time.perf_counter() - start, peak_mb=_peak_mb()
+    )
+    state = (
+        "nothing to do: every step was known"
+        if not ctx.built and not written
+        else f"{len(ctx.built)} steps computed"
+    )
+    ctx.progress.say(f"  {state}; {time.perf_counter() - start:.2f} s, peak {_peak_mb():.0f} MB")
+    return finished
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Artifacts of a run, for export."""
+
+    area: StudyArea
+    modes: tuple[Mode, ...]
+    categories: tuple[str, ...]
+    extract: Artifact
+    networks: dict[Mode, Artifact]
+    opportunities: Artifact
+    scores: Artifact
+    portrait: Artifact
+    gaps: Artifact
+    sites: dict[str, Artifact]
+
+    def files(self) -> dict[str, Artifact]:
+        """Every output of the run by name, and the artifact that holds it."""
+        found: dict[str, Artifact] = {}
+        for mode, artifact in self.networks.items():
+            found |= {f"network_{mode}_{part}.parquet": artifact for part in ("nodes", "edges")}
+        found |= dict.fromkeys(("opportunities.parquet", "access_points.parquet"), self.opportunities)
+        found |= dict.fromkeys(("portrait.parquet", "summary.json"), self.portrait)
+        found["cells.parquet"] = self.scores
+        found["gaps.parquet"] = self.gaps
+        for kind, artifact in self.sites.items():
+            found |= {f"sites_{kind}.{suffix}": artifact for suffix in ("parquet", "json")}
+        found["features.parquet"] = self.extract
+        return found
+
+
+def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> tuple[Config, Path]:
+    if isinstance(config, Mapping):
+        if overrides:
+            msg = "overrides go with a file; change the tables themselves"
+            raise ConfigError(msg)
+        return parse_config(config), Path.cwd()
+    path = Path(config)
+    resolved = load_config(path, overrides=overrides)
+    if path.suffix == ".json":
+        return resolved, Path(RunDirectory.open(path.parent).manifest["base"])
+    return resolved, path.resolve().parent
+
+
+def compute_results(ctx: Context) -> Results:
+    """Compute every step of a run, or take it from the cache; no run directory is written."""
+    config = ctx.config
+    if not config.modes:
+        msg = "no mode is enabled; set network.walk.enabled, network.bike.enabled or network.street30.enabled to true"
+        raise ConfigError(msg)
+    categories = read_categories(ctx)
+    profiles = {mode: profile_of(ctx, mode) for mode in config.modes}
+    reaches = {mode: reach_m(ctx, profile.speed_kmh) for mode, profile in profiles.items()}
+    boundary = given_boundary(ctx)
+    source: OsmSource | TableSource
+    if config.source.osm == "tables":
+        source = TableSource(ctx)
+    else:
+        wide = config.source.buffer_m if config.source.buffer_m is not None else max(reaches.values())
+        bounds = None if boundary is None else buffered_bounds(boundary, wide)
+        source = OsmSource(ctx, keep_filter(categories), bounds)
+    extract = source.artifact
+    extent = tuple(extract.info["bbox"])
+    if boundary is None:
+        boundary = shapely.box(*extent)
+    area = study_area(ctx, boundary)
+    networks: dict[Mode, Artifact] = {mode: network_artifact(ctx, source, mode) for mode in config.modes}
+    opportunities = opportunities_artifact(
+        ctx, extract, networks, categories, bounds=buffered_bounds(boundary, max(reaches.values()))
+    )
+    population = population_artifact(ctx, area, extract)
+    reach = {mode: reach_artifact(ctx, mode, networks[mode], opportunities, area) for mode in config.modes}
+    scores = scores_artifact(ctx, area, reach, population, categories, extent=extent, reaches=reaches)
+    green = green_artifact(ctx, networks["walk"], opportunities, area) if "walk" in networks else None
+    portrait = portrait_artifact(ctx, scores, opportunities, green, categories)
+    gaps = gaps_artifact(ctx, scores, categories)
+    sites = {}
+    if "walk" in networks and "street30" in networks:
+        for kind in KINDS:
+            if getattr(config.sites, kind).enabled:
+                sites[kind] = sites_artifact(
+                    ctx,
+                    kind,
+                    extract=extract,
+                    network_walk=networks["walk"],
+                    network_street30=networks["street30"],
+                    population=population,
+                    area=area,
+                )
+    return Results(
+        area, config.modes, tuple(categories), extract, networks, opportunities, scores, portrait, gaps, sites
+    )
+
+
+def _peak_mb() -> float:
+    """[MB] Highest resident memory of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

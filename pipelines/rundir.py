@@ -1,0 +1,155 @@
+"""The run directory: what a run leaves for people and programs, read and verified."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from engine.network.exchange import from_tables
+from engine.network.street_network import StreetNetwork
+from pipelines.errors import ArtifactError
+from pipelines.store import sha256_of
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """
+    A finished run, read lazily.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> RunDirectory:
+        """
+        A run directory that holds a readable manifest.
+
+        Raises
+        ------
+        ArtifactError
+            There is none: the run was not made, or was interrupted before its end.
+        """
+        run = cls(Path(path))
+        if not (run.path / MANIFEST).is_file():
+            msg = f"{path} is not a finished run: it has no {MANIFEST}; make it with `proche run CONFIG --out {path}`"
+            raise ArtifactError(msg)
+        _ = run.manifest
+        return run
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest."""
+        try:
+            manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            msg = f"{self.path / MANIFEST} cannot be read ({error}); run the configuration again"
+            raise ArtifactError(msg) from None
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
+            msg = f"{self.path / MANIFEST} is not the manifest of a run: it names no outputs"
+            raise ArtifactError(msg)
+        return manifest
+
+    @property
+    def name(self) -> str:
+        """The area's name."""
+        return str(self.manifest["config"]["area"]["name"])
+
+    @property
+    def modes(self) -> list[str]:
+        """Modes of the run."""
+        return list(self.manifest["modes"])
+
+    @property
+    def categories(self) -> list[str]:
+        """Categories of the run."""
+        return list(self.manifest["categories"])
+
+    @cached_property
+    def cells(self) -> gpd.GeoDataFrame:
+        """``cells.parquet``."""
+        return gpd.read_parquet(self._file("cells.parquet"))
+
+    @cached_property
+    def opportunities(self) -> gpd.GeoDataFrame:
+        """``opportunities.parquet``."""
+        return gpd.read_parquet(self._file("opportunities.parquet"))
+
+    @cached_property
+    def access_points(self) -> gpd.GeoDataFrame:
+        """``access_points.parquet``: doors and gates, one row each."""
+        return gpd.read_parquet(self._file("access_points.parquet"))
+
+    @cached_property
+    def gaps(self) -> gpd.GeoDataFrame:
+        """``gaps.parquet``."""
+        return gpd.read_parquet(self._file("gaps.parquet"))
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``."""
+        return dict(json.loads(self._file("summary.json").read_text("utf-8")))
+
+    def sites(self, kind: str) -> gpd.GeoDataFrame:
+        """``sites_{kind}.parquet``."""
+        return gpd.read_parquet(self._file(f"sites_{kind}.parquet"))
+
+    def network(self, mode: str) -> StreetNetwork:
+        """
+        The street network of a mode, identical to the one that was computed on.
+
+        Raises
+        ------
+        ArtifactError
+            The run has no such mode.
+        """
+        if mode not in self.modes:
+            msg = f"{self.path} has no mode {mode!r}; it has {', '.join(self.modes)}"
+            raise ArtifactError(msg)
+        nodes = gpd.read_parquet(self._file(f"network_{mode}_nodes.parquet"))
+        edges = gpd.read_parquet(self._file(f"network_{mode}_edges.parquet"))
+        return from_tables(nodes, edges, mode)
+
+    def has(self, name: str) -> bool:
+        """Whether the manifest names this file."""
+        return name in self.manifest["outputs"]
+
+    def _file(self, name: str) -> Path:
+        path = self.path / name
+        if not self.has(name) or not path.is_file():
+            msg = (
+                f"{self.path} has no {name}; its manifest names {', '.join(sorted(self.manifest['outputs']))}"
+            )
+            raise ArtifactError(msg)
+        return path
+
+
+def check(path: Path) -> pd.DataFrame:
+    """
+    Recompute every hash that the manifest names.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an output: ``file``, ``state`` (``ok``, ``changed``, ``missing``), ``expected``, ``found``.
+    """
+    run = RunDirectory.open(path)
+    rows = []
+    for name, output in sorted(run.manifest["outputs"].items()):
+        file = run.path / name
+        found = sha256_of(file) if file.is_file() else None
+        state = "missing" if found is None else "ok" if found == output["sha256"] else "changed"
+        rows.append({"file": name, "state": state, "expected": output["sha256"], "found": found})
+    return pd.DataFrame(rows, columns=["file", "state", "expected", "found"])

@@ -1,0 +1,1 @@
+"""Readers: files, downloads, Overpass, tables and open-data exports."""

@@ -1,0 +1,205 @@
+"""Portrait of a city: green ladder, types of cells, confidence, and published figures beside ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from engine.cells import street_pieces
+from engine.confidence import EXACT_SNAP_M, Rules, cell_confidence
+from engine.equity import weighted_mean
+from engine.places.category import Category
+from engine.places.ladder import green_distances, ladder_summary
+from engine.published import beside_published
+from engine.scoring import Decay, residents_of
+from engine.snapping import Snaps
+from engine.typology import cell_types
+from pipelines.config import Mode
+from pipelines.steps.area import StudyArea
+from pipelines.steps.context import Context
+from pipelines.steps.opportunities import OpportunityTables, destinations_for
+from pipelines.steps.reach import DECIMALS
+from pipelines.steps.streets import load_network
+from pipelines.store import Artifact
+from pipelines.tables_out import write_json, write_parquet
+
+
+def green_artifact(ctx: Context, network: Artifact, opportunities: Artifact, area: StudyArea) -> Artifact:
+    """``green.parquet``: how far, in metres along streets, parks of each size are from every cell."""
+    needs = {
+        "network": network.key,
+        "opportunities": opportunities.key,
+        "cells": [str(c) for c in area.cells],
+        "max_origin_snap_m": ctx.config.scoring.max_origin_snap_m,
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        tables = OpportunityTables.load(opportunities)
+        areas = _areas(tables)
+        walk = load_network(network, "walk")
+        pieces = street_pieces(walk, area.cells, max_snap_m=ctx.config.scoring.max_origin_snap_m)
+        table = pd.DataFrame(index=range(pieces.n_cells))
+        if len(areas):
+            destinations = destinations_for(tables, "walk")
+            number = np.full(len(tables.places), -1, dtype=np.int32)
+            number[areas.index.to_numpy()] = np.arange(len(areas), dtype=np.int32)
+            park = number[destinations.place]
+            entered = (park >= 0) & destinations.snaps.accepted
+            table = green_distances(
+                walk,
+                pieces,
+                _some(destinations.snaps, entered),
+                park[entered],
+                areas.to_numpy(np.float64),
+            )
+        write_parquet(table.round(DECIMALS), folder / "green.parquet")
+        return {"parks": len(areas)}
+
+    return ctx.artifact("green", needs, build)
+
+
+def _areas(tables: OpportunityTables) -> pd.Series:
+    """[ha] Area of each green space with an outline, by its row in the places."""
+    if "area_ha" not in tables.places:
+        return pd.Series(dtype=np.float64)
+    return tables.places["area_ha"].dropna()
+
+
+def _some(snaps: Snaps, keep: npt.NDArray[np.bool_]) -> Snaps:
+    """Some of the access points."""
+    return Snaps(
+        street=snaps.street[keep],
+        fraction=snaps.fraction[keep],
+        access_m=snaps.access_m[keep],
+        access_ms=snaps.access_ms[keep],
+        reason=snaps.reason[keep],
+    )
+
+
+def portrait_artifact(
+    ctx: Context,
+    scores: Artifact,
+    opportunities: Artifact,
+    green: Artifact | None,
+    categories: Mapping[str, Category],
+) -> Artifact:
+    """``portrait.parquet`` (types, confidence, green distances of each cell) and ``summary.json``."""
+    scoring = ctx.config.scoring
+    counted = [name for name, c in categories.items() if c.weight > 0]
+    needs = {
+        "scores": scores.key,
+        "opportunities": opportunities.key,
+        "green": green.key if green else None,
+        "labels": {name: [c.label_en, c.label_fr] for name, c in categories.items()},
+        "counted": counted,
+        "decay": [scoring.decay, scoring.decay_full_min, scoring.decay_half_min, scoring.decay_zero_min],
+        "cutoff_min": scoring.cutoff_min,
+        "max_snap_m": scoring.max_snap_m,
+        "city": ctx.config.area.name,
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        cells = gpd.read_parquet(scores.file("cells.parquet"))
+        summary = json.loads(scores.file("summary.json").read_text("utf-8"))
+        tables = OpportunityTables.load(opportunities)
+        columns: dict[str, Any] = {"h3_cell": cells["h3_cell"]}
+        for mode in ctx.config.modes:
+            figures = summary["modes"][mode]
+            own = cells.assign(no_network=cells[f"{mode}_score"].isna())
+            columns |= _types(own, mode, counted, categories, figures, _decay(ctx))
+            columns |= _confidence(own, mode, _snapped(tables, mode), list(categories), figures, _rules(ctx))
+        distances = pd.read_parquet(green.file("green.parquet")) if green else pd.DataFrame()
+        summary["green_ladder"] = _ladder(distances, cells)
+        published = beside_published(summary, city=ctx.config.area.name)
+        summary["published"] = json.loads(published.to_json(orient="records"))
+        table = pd.concat([pd.DataFrame(columns), distances], axis=1)
+        write_parquet(table, folder / "portrait.parquet")
+        write_json(summary, folder / "summary.json")
+        return {"published": len(published)}
+
+    return ctx.artifact("portrait", needs, build)
+
+
+def _decay(ctx: Context) -> Decay:
+    scoring = ctx.config.scoring
+    return Decay(
+        scoring.decay,
+        full_min=scoring.decay_full_min,
+        half_min=scoring.decay_half_min,
+        zero_min=scoring.decay_zero_min,
+    )
+
+
+def _rules(ctx: Context) -> Rules:
+    """Rules of confidence; with a cap below what counts as exact, every accepted snap is exact."""
+    scoring = ctx.config.scoring
+    return Rules(threshold_min=scoring.cutoff_min, max_snap_m=max(scoring.max_snap_m, EXACT_SNAP_M + 1.0))
+
+
+def _types(
+    cells: gpd.GeoDataFrame,
+    mode: Mode,
+    counted: list[str],
+    categories: Mapping[str, Category],
+    figures: dict[str, Any],
+    decay: Decay,
+) -> dict[str, Any]:
+    """Type of each cell; the types themselves go into the figures of the mode."""
+    if not counted:
+        figures["cell_types"] = []
+        return {}
+    found = cell_types(
+        cells,
+        mode=mode,
+        categories=counted,
+        labels_en={n: categories[n].label_en for n in counted},
+        labels_fr={n: categories[n].label_fr for n in counted},
+        decay=decay,
+    )
+    figures["cell_types"] = json.loads(found.types.to_json(orient="records"))
+    return {f"{mode}_cell_type": found.cells.to_numpy(np.int16)}
+
+
+def _snapped(tables: OpportunityTables, mode: Mode) -> gpd.GeoDataFrame:
+    """Places that the mode reaches, with the shortest walk from a street to one of their doors."""
+    access = tables.access[tables.access[f"{mode}_street"] >= 0]
+    leg = access.groupby("place")[f"{mode}_access_m"].min()
+    places = tables.places.iloc[leg.index.to_numpy()]
+    return places.assign(snap_m=leg.to_numpy(np.float64))
+
+
+def _confidence(
+    cells: gpd.GeoDataFrame,
+    mode: Mode,
+    places: gpd.GeoDataFrame,
+    names: list[str],
+    figures: dict[str, Any],
+    rules: Rules,
+) -> dict[str, Any]:
+    """Confidence of each cell in each category, and its mean in the figures of the mode."""
+    table = cell_confidence(cells, places, mode=mode, categories=names, rules=rules)
+    residents = residents_of(cells)
+    weight = np.ones(len(cells)) if residents is None else residents
+    columns: dict[str, Any] = {}
+    for name in names:
+        own = table[table["category"] == name]
+        confidence = own["confidence"].to_numpy(np.float64)
+        columns[f"{mode}_{name}_confidence"] = confidence.round(DECIMALS)
+        columns[f"{mode}_{name}_because"] = own["because"].to_numpy()
+        mean = weighted_mean(confidence, weight)
+        figures["categories"][name]["confidence_mean"] = float(mean) if np.isfinite(mean) else None
+    return columns
+
+
+def _ladder(distances: pd.DataFrame, cells: gpd.GeoDataFrame) -> dict[str, Any]:
+    """Shares of the ladder; empty where no green space has an outline."""
+    if distances.empty or not len(distances.columns):
+        return {}
+    return dict(ladder_summary(distances, residents_of(cells)))

@@ -1,0 +1,61 @@
+"""The programme's measures: bounds that hold, counted again by hand from the run's own tables."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import pytest
+
+from ui.language import Translator
+from ui.programme import Shown, bike_km, limit30_percent, shown, sorting_stations, targets
+from ui.runs import Run
+from ui.views.programme import bounds, closing
+
+T = Translator("en")
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda t: t.key)
+def test_low_is_never_above_high(run: Run, target) -> None:  # type: ignore[no-untyped-def]
+    found = shown(run, target)
+    if found.low is not None and found.high is not None:
+        assert 0 <= found.low <= found.high
+
+
+def test_speed_limits_are_counted_once_a_street(run: Run) -> None:
+    edges = gpd.read_parquet(run.directory.path / "network_street30_edges.parquet")
+    streets = edges.drop_duplicates("street")
+    streets = streets[~streets["major"].astype(bool)]
+    slow = streets.loc[streets["maxspeed_kmh"] <= 30, "length_m"].sum()
+    unknown = streets.loc[streets["maxspeed_kmh"].isna(), "length_m"].sum()
+    total = streets["length_m"].sum()
+    found = limit30_percent(run)
+    assert found.low == pytest.approx(100 * slow / total)
+    assert found.high == pytest.approx(100 * (slow + unknown) / total)
+
+
+def test_cycleways_are_the_lower_bound(run: Run) -> None:
+    edges = gpd.read_parquet(run.directory.path / "network_bike_edges.parquet").drop_duplicates("street")
+    assert bike_km(run).low == pytest.approx(
+        edges.loc[edges["highway"] == "cycleway", "length_m"].sum() / 1000
+    )
+
+
+def test_sorting_stations_are_those_of_the_run(run: Run) -> None:
+    assert sorting_stations(run).high == (run.opportunities["category"] == "sorting").sum()
+
+
+@pytest.mark.parametrize(
+    ("found", "shows", "closes"),
+    [
+        (Shown(None, None), "not told by these data", "Add the category"),
+        (Shown(10, 10), "10 stations", "30 stations missing."),
+        (Shown(10, 25), "10–25 stations", "Between 15 and 30 stations missing."),
+        (Shown(10, None), "at least 10 stations", "Between 0 and 30 stations missing."),
+        (Shown(41, 41), "41 stations", "Reached in these data."),
+        (Shown(10, 10, possible=7), "10 stations", "places for 7 stations"),
+        (Shown(10, None, stock=True), "at least 10 stations", "Not comparable"),
+    ],
+)
+def test_what_is_said_follows_from_the_bounds(found: Shown, shows: str, closes: str) -> None:
+    target = targets()[0]
+    assert bounds(found, target, T) == shows
+    assert closes in closing(found, target, T)

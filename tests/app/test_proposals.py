@@ -1,0 +1,141 @@
+"""Drafts and the page Proposals: what is drawn is a proposal, and what it does is what the pipelines compute."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import InputError
+from pipelines.proposals import apply, open_base
+from tests.app.pages_driver import message, opened, words
+from ui.drafting import MOST_EDITS, Draft, draft_from_file, link_edit, point_edit
+from ui.rescoring import Rescorer, rescorer
+from ui.runs import Run
+from ui.views.proposals import difference
+
+SHOP = point_edit("add_amenity", 24.9451234567, 60.177, category="shops")
+
+
+def test_a_draft_grows_and_goes_back_without_changing() -> None:
+    empty = Draft("A")
+    one = empty.adding(SHOP)
+    two = one.adding(link_edit((24.94, 60.17), (24.941, 60.17)))
+    assert [len(d.features) for d in (empty, one, two)] == [0, 1, 2]
+    assert two.undone() is one
+    assert one.undone() is empty
+    assert empty.undone() is empty
+    assert two.cleared().features == ()
+    assert two.cleared().undone() is two
+    assert len({empty.digest, one.digest, two.digest}) == 3
+    assert one.features[0]["geometry"]["coordinates"] == [24.945123, 60.177]
+
+
+def test_a_draft_file_is_read_back_as_it_was() -> None:
+    draft = Draft("Chaussée d'Antin").adding(SHOP)
+    again = draft_from_file(json.dumps(draft.geojson).encode(), name="B")
+    assert (again.name, again.features) == (draft.name, draft.features)
+    assert again.digest == draft.digest
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\xff\xfe\x00", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"{}", "FeatureCollection"),
+        (b'{"type": "FeatureCollection", "features": [{"type": "Feature"}]}', "feature 1"),
+        (b" " * 2_000_001, "at most 2 MB"),
+        (
+            json.dumps({"type": "FeatureCollection", "features": [SHOP] * (MOST_EDITS + 1)}).encode(),
+            "at most 200",
+        ),
+    ],
+)
+def test_a_bad_file_is_refused_in_a_sentence(content: bytes, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        draft_from_file(content, name="A")
+
+
+def test_an_edit_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="edit"):
+        Draft("A").adding(point_edit("add_magic", 0, 0))
+    full = Draft("A", (SHOP,) * MOST_EDITS)
+    with pytest.raises(InputError, match="at most"):
+        full.adding(SHOP)
+
+
+def test_a_gain_is_minutes_saved_and_new_reach_is_infinite() -> None:
+    before, after = np.array([20, 5, np.nan, 8, np.nan]), np.array([12, 6, 9, np.nan, np.nan])
+    np.testing.assert_array_equal(
+        difference(before, after, more_is_better=False), [8, -1, np.inf, -np.inf, np.nan]
+    )
+    np.testing.assert_array_equal(difference(np.array([50.0]), np.array([70.0]), more_is_better=True), [20])
+
+
+def test_one_content_is_computed_once_and_stopped_work_is_forgotten(
+    demo_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr("ui.rescoring.outcome", lambda _run, draft: calls.append(draft.digest))
+    worker, opened_run = Rescorer(), Run.open("demo", demo_run)
+    draft = Draft("A").adding(SHOP)
+    first = worker.submit(opened_run, draft)
+    assert worker.submit(opened_run, Draft("B").adding(SHOP)) is first
+    first.result(10)
+    assert calls == [draft.digest]
+    worker.forget(opened_run, draft)
+    assert worker.submit(opened_run, draft) is not first
+    worker.pool.shutdown()
+
+
+def test_a_place_added_on_the_page_changes_the_map_as_the_pipelines_do(app: AppTest, run: Run) -> None:
+    opened(app, "proposals", lang="en", mode="walk", category="sorting")
+    lon, lat = 24.944, 60.1775
+    app.radio(key="tool").set_value("place").run()
+    app.selectbox(key="tool_category").select("sorting").run()
+    app.number_input(key="at_lon").set_value(lon).run()
+    app.number_input(key="at_lat").set_value(lat).run()
+    app.button(key="at_apply").click().run()
+    draft = app.session_state["drafts"]["A"]
+    assert [f["properties"]["category"] for f in draft.features] == ["sorting"]
+    rescorer().submit(run, draft).result(240)
+    app.run()
+    assert not app.exception
+    header, arrays = message(app)
+    base = open_base(run.directory)
+    after = apply(base, draft.proposal).cells["walk_sorting_minutes"].to_numpy(float)
+    gain = difference(run.values("walk_sorting_minutes"), after, more_is_better=False)
+    np.testing.assert_allclose(arrays["values"], gain, rtol=1e-6, atol=1e-6)
+    assert gain.max() > 1
+    assert header["scale"]["kind"] == "change"
+    assert header["overlays"]["edits"]["features"][0]["geometry"]["coordinates"] == [lon, lat]
+    assert "Sorting points: mean minutes" in words(app)
+    app.button(key="undo").click().run()
+    assert app.session_state["drafts"]["A"].features == ()
+    assert message(app)[0]["scale"]["kind"] == "cutoff"
+
+
+def test_two_clicks_make_a_link(app: AppTest) -> None:
+    opened(app, "proposals", lang="en")
+    app.radio(key="tool").set_value("link").run()
+    app.button(key="at_apply").click().run()
+    assert app.session_state["drafts"]["A"].features == ()
+    app.number_input(key="at_lat").set_value(60.1722).run()
+    app.button(key="at_apply").click().run()
+    (feature,) = app.session_state["drafts"]["A"].features
+    assert feature["geometry"]["type"] == "LineString"
+
+
+def test_a_proposal_that_cannot_be_is_refused_in_a_sentence(app: AppTest, run: Run) -> None:
+    opened(app, "proposals", lang="en")
+    draft = Draft("A").adding(point_edit("remove_amenity", 0.0, 0.0, category="shops"))
+    app.session_state["drafts"]["A"] = draft
+    future = rescorer().submit(run, draft)
+    assert future.exception(240) is not None
+    app.run()
+    assert not app.exception
+    assert "cannot be computed" in app.error[0].value

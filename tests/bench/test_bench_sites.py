@@ -1,0 +1,111 @@
+"""City scale: a proven answer within a minute, on the whole of Paris and on an instance that overlaps heavily."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import shapely
+from scipy.spatial import cKDTree
+
+from engine.cells import cells_in_area, street_pieces
+from engine.network.street_network import StreetNetwork
+from engine.sites.candidates import KerbRule, street_side_candidates
+from engine.sites.catchment import catchment, served
+from engine.sites.concave import concave_covering
+from engine.sites.covering import maximal_covering
+from engine.snapping import snap
+
+pytestmark = pytest.mark.bench
+
+MINUTE = 60.0
+
+
+def _paris(shared_data: Path) -> StreetNetwork:
+    nodes = pd.read_csv(shared_data / "paris" / "street_nodes.csv")
+    edges = pd.read_csv(shared_data / "paris" / "street_edges.csv")
+    row = pd.Series(np.arange(len(nodes), dtype=np.int32), index=nodes["node_id"])
+    u, v = row[edges["from"]].to_numpy(), row[edges["to"]].to_numpy()
+    walk_ms = np.rint(edges["length_m"].to_numpy() * 3600 / 5).astype(np.int32)
+    streets = pd.DataFrame(
+        {
+            "u": u,
+            "v": v,
+            "length_m": edges["length_m"].astype(float),
+            "forward_ms": walk_ms,
+            "backward_ms": walk_ms,
+            "osm_way": np.arange(1, len(edges) + 1),
+        }
+    )
+    lon, lat = nodes["lon"].to_numpy(float), nodes["lat"].to_numpy(float)
+    ends = np.column_stack([u, v]).ravel()
+    return StreetNetwork(
+        mode="walk",
+        node_id=nodes["node_id"].to_numpy(np.int64),
+        lon=lon,
+        lat=lat,
+        streets=streets,
+        coords=np.column_stack([lon[ends], lat[ends]]),
+        offsets=np.arange(0, 2 * len(edges) + 1, 2, dtype=np.int64),
+    )
+
+
+@pytest.mark.parametrize(("minutes", "count", "gap"), [(5, 90, 0.005), (15, 30, 0.01)])
+def test_paris_is_proven_within_a_minute(shared_data: Path, minutes: int, count: int, gap: float) -> None:
+    network = _paris(shared_data)
+    outline = shapely.from_geojson((shared_data / "paris" / "arrondissements.geojson").read_text())
+    cells = cells_in_area(shapely.unary_union(outline), resolution=10)
+    pieces = street_pieces(network, cells)
+    rule = KerbRule(spacing_m=60, junction_clearance_m=10, offset_m=-1, apart_m=60)
+    places = street_side_candidates(network, rule).points
+    snaps = snap(network, places[["lon", "lat"]].to_numpy(), max_snap_m=100)
+    began = time.perf_counter()
+    coverage = served(catchment(network, snaps, pieces, cutoff_ms=minutes * 60_000))
+    best = maximal_covering(coverage, pieces.street_length_m, count=count)
+    took = time.perf_counter() - began
+    assert coverage.shape[0] >= 5_000
+    assert coverage.shape[1] >= 7_800
+    assert best.gap <= gap
+    assert took <= MINUTE
+
+
+def _overlapping(
+    candidates: int, cells: int, radius_km: float
+) -> tuple[sp.csr_array, npt.NDArray[np.float64]]:
+    rng = np.random.default_rng(0)
+    where, sites = rng.uniform(0, 10, (cells, 2)), rng.uniform(0, 10, (candidates, 2))
+    near = cKDTree(where).query_ball_point(sites, radius_km)
+    indptr = np.concatenate([[0], np.cumsum([len(x) for x in near])])
+    indices = np.concatenate([np.sort(x) for x in near])
+    shape = (candidates, cells)
+    table = sp.csr_array((np.ones(len(indices), np.int8), indices, indptr), shape=shape)
+    return table, rng.gamma(2.0, 150.0, cells).round()
+
+
+def test_the_heavily_overlapping_instance_is_bounded() -> None:
+    # Uniform people, discs of 1 km: 30 of them make up 94 % of the area, where the linear relaxation is weakest. Its
+    # own gap is about 2.5 %; the target of 1 % is NOT reached here.
+    coverage, demand = _overlapping(5_000, 7_000, 1.0)
+    began = time.perf_counter()
+    best = maximal_covering(coverage, demand, count=30)
+    assert best.gap <= 0.03
+    assert time.perf_counter() - began <= MINUTE
+
+
+def test_twenty_thousand_trees_are_bounded_within_a_minute() -> None:
+    rng = np.random.default_rng(0)
+    n, sides, homes = 220_000, 36_000, 8_000
+    side, home = np.repeat(np.arange(sides), 7)[:n], rng.integers(0, homes, n)
+    columns = np.concatenate([side, sides + home])
+    dose = sp.csr_array((np.ones(2 * n), (np.tile(np.arange(n), 2), columns)), shape=(n, sides + homes))
+    scale = np.repeat([4.0, 30.0], [sides, homes])
+    began = time.perf_counter()
+    best = concave_covering(dose, rng.gamma(2, 100, sides + homes), scale=scale, count=20_000)
+    assert len(best.chosen) == 20_000
+    assert best.gap <= 0.01
+    assert time.perf_counter() - began <= MINUTE

@@ -1,0 +1,167 @@
+"""What the outside may not do to a running map."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import geopandas as gpd
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Server, keep, start_server
+from tests.e2e.driver import change, click_at, open_map, pick
+
+pytestmark = pytest.mark.e2e
+
+HOSTILE = '<img src=x onerror="window.hacked=1">[x](javascript:window.hacked=1)**b** $x^2$ :red[r]'
+
+
+def get(server: Server, path: str, **headers: str) -> tuple[int, bytes]:
+    parts = urlsplit(server.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection.putrequest("GET", path, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/component/ui.assets.map_scripts/../../../../../../etc/passwd",
+        "/component/ui.assets.map_scripts/..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+        "/component/ui.assets.map_files/%2e%2e/%2e%2e/etc/passwd",
+        "/component/ui.assets.map_scripts//etc/passwd",
+        "/component/ui.assets.map_scripts/..%5c..%5cassets.py",
+        "/component/ui.assets.map_library/../__init__.py",
+        "/app/static/../app.py",
+    ],
+)
+def test_no_path_leaves_its_folder(server: Server, path: str) -> None:
+    status, body = get(server, path)
+    assert status in (400, 403, 404) or b"<!doctype html>" in body.lower()[:200]
+    assert b"root:" not in body
+    assert b"import" not in body[:400] or b"<!doctype html>" in body.lower()[:200]
+
+
+def upgrade(server: Server, **headers: str) -> int:
+    """Status of the answer to a request for a WebSocket."""
+    parts = urlsplit(server.url)
+    lines = {
+        "Host": f"127.0.0.1:{parts.port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+        **headers,
+    }
+    with socket.create_connection(("127.0.0.1", parts.port), timeout=20) as raw:
+        raw.sendall(
+            (
+                "GET /_stcore/stream HTTP/1.1\r\n"
+                + "".join(f"{k}: {v}\r\n" for k, v in lines.items())
+                + "\r\n"
+            ).encode()
+        )
+        return int(raw.recv(200).split()[1])
+
+
+def test_a_foreign_origin_or_host_gets_no_session(server: Server) -> None:
+    assert upgrade(server, Origin=server.url) == 101
+    assert upgrade(server, Origin="https://evil.example") == 403
+    port = urlsplit(server.url).port
+    assert upgrade(server, Host=f"evil.example:{port}", Origin=f"http://evil.example:{port}") == 403
+
+
+def test_an_upload_without_token_is_refused(server: Server) -> None:
+    parts = urlsplit(server.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection.request(
+        "PUT", "/_stcore/upload_file/session/file", body=b"x", headers={"Content-Type": "multipart/form-data"}
+    )
+    assert connection.getresponse().status in (400, 403, 404)
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def hostile_server(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The demonstration with markup in every name that comes from data."""
+    folder = tmp_path_factory.mktemp("hostile") / "run"
+    shutil.copytree(demo_run, folder)
+    for name, column in (
+        ("opportunities", "name"),
+        ("network_walk_edges", "name"),
+        ("sites_sorting", "name"),
+    ):
+        table = gpd.read_parquet(folder / f"{name}.parquet")
+        table[column] = HOSTILE
+        table.to_parquet(folder / f"{name}.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config"]["area"]["name"] = HOSTILE
+    manifest["attribution"] = [HOSTILE]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    running = start_server([folder], tmp_path_factory.mktemp("hostile-server") / "log.txt")
+    yield running
+    running.process.terminate()
+    running.process.wait(20)
+
+
+@pytest.mark.parametrize("name", ["", "gaps", "sites", "proposals", "programme", "about"])
+def test_nothing_from_data_is_read_as_markup(page: Page, hostile_server: Server, name: str) -> None:
+    page.goto(f"{hostile_server.url}/{name}?lang=en&category=sorting&layers=places+gaps+sites")
+    page.get_by_text("Proche").first.wait_for()
+    if name not in ("programme", "about"):
+        page.locator(".proche[data-shown]").first.wait_for()
+    if name == "":
+        page.get_by_label("Find a street or a place").fill("img src")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="onerror").first).to_be_visible()
+        places = gpd.read_parquet(hostile_server.runs[0] / "opportunities.parquet")
+        point = places[places["category"] == "sorting"].geometry.iloc[0].representative_point()
+        click_at(page, point.x, point.y)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x], a[href^=javascript]").count() == 0
+    keep(page, f"hostile-{name or 'explore'}")
+
+
+def test_a_bad_upload_is_a_sentence(page: Page, server: Server, tmp_path: Path) -> None:
+    open_map(page, server, "proposals?lang=en")
+    bad = tmp_path / "bad.geojson"
+    bad.write_text(
+        '{"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"edit": "<b>boom</b>"}}]}'
+    )
+    page.locator("input[type=file]").set_input_files(str(bad))
+    alert = page.get_by_role("alert").first
+    expect(alert).to_contain_text("feature 1")
+    assert page.locator("b", has_text="boom").count() == 0
+    assert "Traceback" not in page.inner_text("body")
+
+
+@pytest.mark.bench  # waits on a re-scoring in the background: wants a machine at rest
+def test_a_proposal_is_drawn_rescored_and_undone(page: Page, server: Server) -> None:
+    page.set_default_timeout(150_000)
+    open_map(page, server, "proposals?lang=en&category=sorting")
+    gaps = gpd.read_parquet(server.runs[0] / "gaps.parquet")
+    gap = gaps[(gaps["mode"] == "walk") & (gaps["category"] == "sorting")].iloc[0]
+    centre = gap.geometry.representative_point()
+    page.get_by_text("Add a place").click()
+    expect(page.get_by_text("Click where the place is to be")).to_be_visible()
+    click_at(page, centre.x, centre.y)
+    expect(page.get_by_text("Proposal A: 1 edits")).to_be_visible()
+    expect(page.locator(".proche .served")).to_contain_text("cells gain", timeout=150_000)
+    keep(page, "proposal")
+    change(page, lambda: page.get_by_role("button", name="Undo").click())
+    expect(page.get_by_text("Proposal A: 0 edits")).to_be_visible()
+    pick(page, "B")
+    expect(page.get_by_text("Proposal B: 0 edits")).to_be_visible()

@@ -1,0 +1,202 @@
+"""User stories of planners and juries, one test each, in a real browser on the real demonstration."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Server, keep
+from tests.e2e.driver import camera, change, click_at, open_map, pick, picture, shown
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_shared_link_opens_the_same_view(page: Page, server: Server) -> None:
+    cell = gpd.read_parquet(server.runs[0] / "cells.parquet")["h3_cell"].iloc[40]
+    open_map(
+        page,
+        server,
+        f"?mode=bike&category=green&cutoff=9&cell={cell}&layers=places&lang=fr#map=15.20/60.17000/24.94500",
+    )
+    assert camera(page) == (15.2, 60.17, 24.945)
+    expect(page.locator(".proche .legend")).to_contain_text("À vélo jusqu’au plus proche : espaces verts")
+    expect(page.locator(".proche .served")).to_contain_text("à moins de 9 min")
+    expect(page.locator("body")).to_contain_text(cell)
+    address, before = page.url, picture(page)
+    other = page.context.new_page()
+    other.goto(address)
+    other.locator(".proche[data-shown]").first.wait_for()
+    other.wait_for_timeout(400)
+    assert other.url == address
+    assert (np.abs(picture(other) - before).max(axis=2) > 30).mean() < 0.01
+    other.close()
+
+
+def test_the_camera_stays_through_reruns_and_pages(page: Page, server: Server) -> None:
+    open_map(page, server, "?lang=en")
+    page.locator(".proche canvas").click(position={"x": 5, "y": 5})
+    page.keyboard.press("Equal")
+    page.wait_for_timeout(900)
+    zoomed = camera(page)
+    change(page, lambda: pick(page, "By bike"))
+    assert camera(page) == zoomed
+    page.get_by_role("link", name="Gaps").first.click()
+    page.wait_for_url("**/gaps**")
+    page.locator(".proche[data-shown]").first.wait_for()
+    page.wait_for_timeout(400)
+    assert camera(page)[0] == pytest.approx(zoomed[0], abs=0.01)
+    assert "mode=bike" in page.url
+
+
+def test_what_is_seen_is_saved_as_a_picture(page: Page, server: Server) -> None:
+    open_map(page, server, "?category=sorting&lang=en")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save the picture (PNG)").click()
+    saved = waiting.value
+    assert saved.suggested_filename.endswith("walk_sorting_minutes.png")
+    image = Image.open(saved.path()).convert("RGB")
+    canvas = page.locator(".proche .canvas").bounding_box()
+    assert image.width == round(canvas["width"])
+    assert image.height > canvas["height"]
+    assert len(np.unique(np.asarray(image).reshape(-1, 3)[::5], axis=0)) > 200
+
+
+@pytest.mark.parametrize("form", ["CSV", "GeoJSON", "GeoPackage"])
+def test_what_is_seen_is_saved_as_data(page: Page, server: Server, form: str) -> None:
+    cells = gpd.read_parquet(server.runs[0] / "cells.parquet")
+    open_map(page, server, "?mode=bike&category=schools&lang=en")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=f"Download {form}").click()
+    path = Path(waiting.value.path())
+    column = "bike_schools_minutes"
+    if form == "CSV":
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+        found = [float(r[column]) if r[column] else np.nan for r in rows]
+    elif form == "GeoJSON":
+        found = [f["properties"][column] for f in json.loads(path.read_text())["features"]]
+    else:
+        with sqlite3.connect(path) as database:
+            found = [r[0] for r in database.execute(f"select {column} from cells order by fid")]
+    np.testing.assert_allclose(np.array(found, dtype=float), cells[column].to_numpy(float), rtol=1e-12)
+
+
+def test_two_layers_side_by_side_move_together(page: Page, server: Server) -> None:
+    open_map(page, server, "?lang=en")
+    page.get_by_text("Compare two layers").click()
+    expect(page.locator(".proche .canvas")).to_have_count(2)
+    expect(page.locator(".proche[data-shown]")).to_have_count(2)
+    page.wait_for_timeout(500)
+    left, right = page.locator(".proche .canvas").all()
+    before = right.screenshot()
+    left.locator("canvas").click(position={"x": 5, "y": 5})
+    page.keyboard.press("Equal")
+    page.wait_for_timeout(1200)
+    assert right.screenshot() != before
+    keep(page, "compare")
+
+
+def test_a_street_is_found_by_name_and_flown_to(page: Page, server: Server) -> None:
+    open_map(page, server, "?lang=en")
+    before = camera(page)
+    page.get_by_label("Find a street or a place").fill("snellman")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Snellmaninkatu · street").click()
+    page.wait_for_function("hash => location.hash !== hash", arg=page.evaluate("location.hash"))
+    page.wait_for_timeout(800)
+    assert camera(page)[0] > before[0]
+
+
+def test_the_cutoff_plays_without_the_server(page: Page, server: Server) -> None:
+    open_map(page, server, "?category=sorting&cutoff=10&lang=en")
+    served = page.locator(".proche .served")
+    first = served.inner_text()
+    page.get_by_role("button", name="Play the cutoff").click()
+    page.wait_for_function(
+        "n => { const f = (r) => r.querySelector('.proche input[type=range]') ?? [...r.querySelectorAll('*')]"
+        ".map((e) => e.shadowRoot && f(e.shadowRoot)).find(Boolean); return Number(f(document).value) >= n; }",
+        arg=14,
+    )
+    assert "cutoff=10" in page.url, "the address must wait until the slider rests"
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_function("!location.search.includes('cutoff=10')")
+    assert served.inner_text() != first
+
+
+def test_a_gap_is_flown_to(page: Page, server: Server) -> None:
+    open_map(page, server, "gaps?mode=walk&lang=en")
+    gaps = gpd.read_parquet(server.runs[0] / "gaps.parquet")
+    first = gaps[(gaps["mode"] == "walk") & (gaps["category"] == "all") & (gaps["rank"] == 1)].iloc[0]
+    before = camera(page)
+    change(page, page.get_by_role("button", name="Show on the map").first.click)
+    page.wait_for_timeout(900)
+    zoom, lat, lon = camera(page)
+    assert zoom > before[0]
+    west, south, east, north = first.geometry.bounds
+    assert west < lon < east
+    assert south < lat < north
+    keep(page, "gaps")
+
+
+def test_the_number_of_sites_moves_map_and_curve_at_once(page: Page, server: Server) -> None:
+    facts = json.loads((server.runs[0] / "sites_sorting.json").read_text())
+    open_map(page, server, "sites?kind=sorting&lang=en")
+    slider = page.get_by_role("slider", name="Number of new sites")
+    text = page.get_by_label("Sorting points").locator(".served")
+    expect(text).to_contain_text(f"({facts['curve'][-1]:,.0f}, +")
+    before = picture(page)
+    slider.focus()
+    slider.press("Home")
+    expect(text).to_contain_text(f"({facts['curve'][0]:,.0f}, +0)")
+    page.wait_for_function("location.search.includes('sites=0')")
+    page.wait_for_timeout(600)
+    assert (np.abs(before - picture(page)).max(axis=2) > 60).sum() > 400, "the new sites stayed on the map"
+    keep(page, "sites")
+
+
+def test_programme_and_about_speak_french(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/programme?lang=fr")
+    expect(page.get_by_role("heading", name="Programme")).to_be_visible()
+    expect(page.locator("body")).to_contain_text("ces données ne le disent pas")
+    keep(page, "programme-fr")
+    page.goto(f"{server.url}/about?lang=fr")
+    expect(page.locator("body")).to_contain_text("La méthode en mots simples")
+    expect(page.locator("body")).to_contain_text("ODbL")
+    keep(page, "about-fr")
+
+
+def test_the_map_works_with_the_keyboard_alone(page: Page, server: Server) -> None:
+    open_map(page, server, "?lang=en")
+    canvas = page.locator(".proche canvas")
+    canvas.focus()
+    start = camera(page)
+    page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(700)
+    page.keyboard.press("Equal")
+    page.wait_for_timeout(700)
+    assert camera(page) != start
+    page.keyboard.press("Enter")
+    page.wait_for_url("**cell=**")
+
+
+def test_a_tablet_shows_everything(page: Page, server: Server) -> None:
+    page.set_viewport_size({"width": 820, "height": 1180})
+    open_map(page, server, "?lang=fr&category=shops")
+    expect(page.locator(".proche .legend")).to_be_visible()
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 1
+    keep(page, "tablet")
+    cell = gpd.read_parquet(server.runs[0] / "cells.parquet").iloc[70]
+    centre = cell.geometry.centroid
+    before = shown(page)
+    click_at(page, centre.x, centre.y)
+    page.wait_for_url("**cell=**")
+    assert before

@@ -1,0 +1,77 @@
+"""Scores and portrait of the demonstration: confidence, types, green ladder, published figures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.places.green import GREEN_LADDER
+from engine.published import beside_published
+from pipelines.rundir import RunDirectory
+
+
+@pytest.fixture(scope="module")
+def portrait(demo_run: RunDirectory) -> pd.DataFrame:
+    return pd.read_parquet(demo_run.path / "portrait.parquet")
+
+
+def test_the_portrait_has_a_row_a_cell_in_the_order_of_the_cells(
+    demo_run: RunDirectory, portrait: pd.DataFrame
+) -> None:
+    assert portrait["h3_cell"].tolist() == demo_run.cells["h3_cell"].tolist()
+    for mode in demo_run.modes:
+        for category in demo_run.categories:
+            assert portrait[f"{mode}_{category}_confidence"].between(0, 1).all()
+            limited = portrait[f"{mode}_{category}_confidence"] < 1
+            assert (limited == (portrait[f"{mode}_{category}_because"] != "")).all()
+
+
+def test_a_cell_at_the_end_of_the_data_that_seems_too_far_is_not_trusted(
+    demo_run: RunDirectory, portrait: pd.DataFrame
+) -> None:
+    cells = demo_run.cells
+    far = cells["walk_edge_affected"] & ~(cells["walk_sorting_minutes"] <= 15)
+    assert far.any()
+    assert (portrait.loc[far, "walk_sorting_confidence"] <= 0.5).all()
+    assert set(portrait.loc[far, "walk_sorting_because"]) <= {"edge", "snap"}
+
+
+def test_types_add_up_to_the_cells(demo_run: RunDirectory, portrait: pd.DataFrame) -> None:
+    for mode in demo_run.modes:
+        types = demo_run.summary["modes"][mode]["cell_types"]
+        counts = portrait[f"{mode}_cell_type"].value_counts()
+        assert {t["type"]: t["cells"] for t in types} == {k: n for k, n in counts.items() if k >= 0}
+        assert len({t["name_en"] for t in types}) == len(types)
+
+
+def test_the_green_ladder_is_in_the_summary_and_follows_from_its_distances(
+    demo_run: RunDirectory, portrait: pd.DataFrame
+) -> None:
+    ladder = demo_run.summary["green_ladder"]
+    assert list(ladder) == sorted(step.name for step in GREEN_LADDER)
+    for step in GREEN_LADDER:
+        within = portrait[f"{step.name}_m"] <= step.distance_m
+        assert (portrait[step.name] == within).all()
+        assert ladder[step.name]["share"] == pytest.approx(within.mean())
+    smallest, largest = portrait["green_01ha_300m_m"], portrait["green_1ha_300m_m"]
+    both = smallest.notna() & largest.notna()
+    assert both.any()
+    assert (smallest[both] <= largest[both] + 1e-6).all()
+
+
+def test_green_distances_agree_with_walking_times(demo_run: RunDirectory, portrait: pd.DataFrame) -> None:
+    """Green space of the taxonomy has 0.1 ha or more: its minutes at 5 km/h are the metres of the ladder."""
+    metres = portrait["green_01ha_300m_m"].to_numpy()
+    walked = demo_run.cells["walk_green_minutes"].to_numpy() / 60 * 5000
+    known = np.isfinite(metres) & np.isfinite(walked)
+    assert np.median(np.abs(metres - walked)[known]) < 15
+
+
+def test_published_figures_stand_beside_ours_in_paris_only(demo_run: RunDirectory) -> None:
+    assert demo_run.summary["published"] == []
+    beside = beside_published(demo_run.summary, city="Paris")
+    assert "INSEE (2025)" in set(beside["source"])
+    json.dumps(demo_run.summary, allow_nan=False)

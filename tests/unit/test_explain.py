@@ -1,0 +1,147 @@
+"""Why a cell has its number, and what would change it, on towns small enough to solve by hand."""
+
+from __future__ import annotations
+
+import json
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+
+from engine.errors import InputError
+from engine.explain import FixRules, Reached, Surroundings, explain_category, find_fixes, times_from
+from engine.reach import UNREACHABLE, nearest
+from tests.towns import Town, town
+
+NAN = float("nan")
+
+
+def around(
+    t: Town, letter: str, street: str, fraction: float, parks: gpd.GeoDataFrame | None = None
+) -> Surroundings:
+    field = nearest(t.network, t.destinations(letter))
+    return Surroundings(t.network, t.street[street], fraction, field.time_ms[0, :, 0], parks)
+
+
+def test_times_from_the_middle_of_a_street() -> None:
+    """From a quarter of AB: 10 s back to A, 30 s on to B, 60 s to C; D lies behind a one-way street."""
+    t = town("""
+A---B--C
+    V
+    |
+    D
+    """)
+    out = times_from(t.network, t.street["AB"], 0.25)
+    assert [int(out[t.vertex[n]]) for n in "ABCD"] == [10_000, 30_000, 60_000, 60_000]
+    back = times_from(t.network, t.street["BD"], 0.5)
+    assert int(back[t.vertex["D"]]) == 15_000
+    assert [int(back[t.vertex[n]]) for n in "ABC"] == [UNREACHABLE] * 3
+
+
+def test_what_is_served_needs_no_change() -> None:
+    told = explain_category(
+        "shops",
+        label="Shops",
+        minutes=15.0,
+        nearest=Reached("node/1", "Paul", "shop=bakery", 15.0),
+        runner_up=None,
+    )
+    assert told.served
+    assert (told.slack_min, told.fixes, told.speed_needed_kmh) == (0.0, (), None)
+
+
+def test_slack_and_the_speed_that_would_do() -> None:
+    told = explain_category("shops", label="Shops", minutes=18.0, nearest=None, runner_up=None, speed_kmh=5.0)
+    assert not told.served
+    assert told.slack_min == -3
+    assert told.speed_needed_kmh == pytest.approx(6.0)
+
+
+def test_unreachable_has_no_slack_but_fixes() -> None:
+    t = town("A--B")
+    nowhere = Surroundings(t.network, 0, 0.5, np.full(2, UNREACHABLE, dtype=np.int32))
+    told = explain_category(
+        "shops", label="Shops", minutes=NAN, nearest=None, runner_up=None, surroundings=nowhere, speed_kmh=5.0
+    )
+    assert (told.minutes, told.slack_min, told.served, told.speed_needed_kmh) == (None, None, False, None)
+    assert [fix.kind for fix in told.fixes] == ["place"]
+
+
+def test_a_river_with_one_bridge_far_away() -> None:
+    """
+    One character is a minute. The cell stands on AB, the shop across the river beside it, the bridge is far::
+
+        A--------B      20 m from B down to C as the crow flies,
+                 ~      but the way leads round by E and F
+        s--------C
+    """
+    t = town(
+        """
+A--------B-------------E
+                       |
+D-s------C-------------F
+    """,
+        step_m=20.0,
+        step_ms=60_000,
+    )
+    here = around(t, "s", "AB", 0.5)
+    fixes = find_fixes(here, minutes=39.5, label="shops", rules=FixRules())
+    assert [fix.kind for fix in fixes] == ["path", "place"]
+    path = fixes[0]
+    assert path.length_m == pytest.approx(40, abs=1)
+    assert path.line is not None
+    assert path.minutes <= 15
+    # the shop is 2 steps from D: from the middle of AB (4.5 steps from A) the link saves all but the last steps
+    assert find_fixes(here, minutes=39.5, label="shops", rules=FixRules(max_path_m=30))[0].kind == "place"
+
+
+def test_a_gate_on_the_near_side_of_a_park() -> None:
+    """A park beside the cell whose only entrance is far away on foot."""
+    t = town("A------g------B", step_m=20.0, step_ms=300_000)
+    lon, lat = float(t.network.lon[t.vertex["A"]]), float(t.network.lat[t.vertex["A"]])
+    park = gpd.GeoDataFrame(
+        {"name": ["Jardin clos"]},
+        geometry=[shapely.box(lon - 2e-4, lat + 9e-5, lon + 1e-3, lat + 1e-3)],
+        crs=4326,
+    )
+    fixes = find_fixes(around(t, "g", "AB", 0.0, park), minutes=35.0, label="parks", rules=FixRules())
+    assert [fix.kind for fix in fixes] == ["gate", "place"]
+    assert "Jardin clos" in fixes[0].text
+    assert fixes[0].minutes == pytest.approx(10 / (5000 / 60), abs=0.02)
+    assert fixes[0].lat == pytest.approx(lat + 9e-5, abs=1e-6)
+    far = find_fixes(around(t, "g", "AB", 0.0, park), minutes=35.0, label="parks", rules=FixRules(gate_m=5))
+    assert [fix.kind for fix in far] == ["place"]
+
+
+def test_the_point_must_gain_what_the_mean_is_over() -> None:
+    """The point itself is 14 min away, the cell's mean 16: a link that brings the point to 14 would change nothing."""
+    t = town("A-------------s-B", step_m=40.0, step_ms=60_000)
+    fixes = find_fixes(around(t, "s", "AB", 0.0), minutes=16.0, label="shops", rules=FixRules())
+    paths = [fix for fix in fixes if fix.kind == "path"]
+    assert all(fix.minutes <= 12 for fix in paths)
+    assert all(fix.length_m > 1 for fix in paths)
+
+
+def test_the_answer_is_json() -> None:
+    t = town("A--s--B", step_ms=300_000)
+    told = explain_category(
+        "shops",
+        label="Shops",
+        minutes=20.0,
+        nearest=Reached("node/1", "Paul", "shop=bakery", 20.0),
+        runner_up=Reached("way/2", "", "shop=deli", 24.0),
+        route=shapely.LineString([(2.0, 48.0), (2.1, 48.1)]),
+        surroundings=around(t, "s", "AB", 0.0),
+        speed_kmh=5.0,
+    )
+    data = json.loads(json.dumps(told.as_dict(), allow_nan=False))
+    assert data["nearest"] == {"id": "node/1", "name": "Paul", "kind": "shop=bakery", "minutes": 20.0}
+    assert data["route"] == {"type": "LineString", "coordinates": [[2.0, 48.0], [2.1, 48.1]]}
+    assert data["cheapest_fix"] == data["fixes"][0]
+    assert data["slack_min"] == -5
+
+
+def test_rules_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InputError, match="above 0"):
+        FixRules(max_path_m=0)

@@ -1,0 +1,89 @@
+"""Types of cells: what they are called, and that nothing but the data decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engine.errors import InputError
+from engine.typology import cell_types
+
+NAN = float("nan")
+EN = {"shops": "Shops", "green": "Green space", "schools": "Schools"}
+FR = {"shops": "Commerces", "green": "Espaces verts", "schools": "Écoles"}
+
+
+def city(*rows: tuple[int, tuple[float, float, float]], **columns: list[object]) -> pd.DataFrame:
+    """Blocks of cells with the same minutes to shops, green space and schools."""
+    times = np.concatenate([np.tile(minutes, (n, 1)) for n, minutes in rows])
+    names = ["walk_shops_minutes", "walk_green_minutes", "walk_schools_minutes"]
+    return pd.DataFrame(times, columns=names).assign(**columns)
+
+
+def test_four_quarters_have_the_names_a_person_would_give() -> None:
+    table = city(
+        (10, (3, 4, 5)), (10, (12, 13, 14)), (10, (5, 25, 5)), (10, (NAN, 40, 35)), (10, (6, 28, 26))
+    )
+    found = cell_types(table, mode="walk", labels_en=EN, labels_fr=FR)
+    assert found.types["name_en"].tolist() == [
+        "Everything close by",
+        "All but green space",
+        "Everything within a quarter of an hour",
+        "Only shops in reach",
+        "Far from everything",
+    ]
+    assert found.types["name_fr"].tolist() == [
+        "Tout à deux pas",
+        "Il manque : espaces verts",
+        "Tout à un quart d'heure",
+        "Seulement : commerces",
+        "Loin de tout",
+    ]
+    assert found.cells.tolist() == [0] * 10 + [2] * 10 + [1] * 10 + [4] * 10 + [3] * 10
+    assert found.types["cells"].tolist() == [10] * 5
+    assert found.types["shops_minutes"].isna().tolist() == [False] * 4 + [True]
+
+
+def test_two_things_lacking_are_both_named() -> None:
+    found = cell_types(
+        city((4, (3, 3, 3)), (4, (20, 3, 3))).assign(walk_x_minutes=[3.0] * 4 + [22.0] * 4), mode="walk"
+    )
+    assert found.types["name_en"].tolist() == ["Everything close by", "All but shops and x"]
+
+
+def test_groups_of_one_name_are_one_type() -> None:
+    found = cell_types(city((5, (1, 1, 1)), (5, (5, 8, 8)), (5, (7, 5, 5))), mode="walk")
+    assert found.types["name_en"].tolist() == ["Everything close by"]
+    assert found.types["cells"].tolist() == [15]
+
+
+def test_residents_weigh() -> None:
+    table = city((5, (3, 3, 3)), (5, (40, 40, 40)), population=[10.0] * 5 + [2.0] * 5)
+    assert cell_types(table, mode="walk").types["residents"].tolist() == [50, 10]
+
+
+def test_cells_without_streets_have_no_type() -> None:
+    table = city((3, (3, 3, 3)), no_network=[False, True, False])
+    assert cell_types(table, mode="walk").cells.tolist() == [0, -1, 0]
+    nothing = cell_types(table.assign(no_network=True), mode="walk")
+    assert nothing.types.empty
+    assert nothing.cells.tolist() == [-1] * 3
+
+
+def test_the_order_of_the_cells_changes_nothing() -> None:
+    rng = np.random.default_rng(7)
+    table = pd.DataFrame(rng.uniform(2, 40, (300, 3)), columns=[f"walk_{c}_minutes" for c in EN])
+    mixed = table.sample(frac=1, random_state=3)
+    plain, other = cell_types(table, mode="walk"), cell_types(mixed, mode="walk")
+    assert plain.types["name_en"].tolist() == other.types["name_en"].tolist()
+    assert plain.cells.tolist() == other.cells.sort_index().tolist()
+    assert len(plain.types) > 2
+
+
+def test_one_cell_and_more_types_than_cells() -> None:
+    assert len(cell_types(city((1, (3, 3, 3))), mode="walk", count=7).types) == 1
+    with pytest.raises(InputError, match="at least one"):
+        cell_types(city((1, (3, 3, 3))), mode="walk", count=0)
+    with pytest.raises(InputError, match="at least one"):
+        cell_types(city((1, (3, 3, 3))), mode="walk", categories=[])

@@ -1,0 +1,1 @@
+"""The map: cached reads of run directories, map layers, pages."""

@@ -1,0 +1,5 @@
+"""The page About."""
+
+from ui.views.about import about
+
+about()

@@ -1,0 +1,5 @@
+"""The page Gaps."""
+
+from ui.views.gaps import gaps
+
+gaps()

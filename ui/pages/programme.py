@@ -1,0 +1,5 @@
+"""The page Programme."""
+
+from ui.views.programme import programme
+
+programme()

@@ -1,0 +1,5 @@
+"""The page Proposals."""
+
+from ui.views.proposals import proposals
+
+proposals()

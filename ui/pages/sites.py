@@ -1,0 +1,5 @@
+"""The page Sites."""
+
+from ui.views.sites import sites
+
+sites()

@@ -1,0 +1,67 @@
+"""Why a cell has its figures, for the map: computed once for all sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h3
+import shapely
+import streamlit as st
+
+from pipelines.errors import ConfigError
+from pipelines.explain import ModeView, explain_cell, load_mode
+from pipelines.isochrone import isochrone_geojson
+from ui.layers.features import feature_collection
+from ui.runs import Run
+
+ISOCHRONE_MIN = (5.0, 10.0, 15.0)
+_TOLERANCE_DEG = 2e-5
+"""[deg] About two metres: outlines are drawn no finer."""
+_MOST_MODES = 6
+
+
+def explanation(run: Run, cell: str, mode: str) -> dict[str, Any]:
+    """What `pipelines.explain.explain_cell` says of a cell of the run."""
+    return _explained(run.key, cell, mode, run)
+
+
+@st.cache_resource(show_spinner=False, max_entries=_MOST_MODES)
+def _view(key: tuple[str, str], mode: str, _run: Run) -> ModeView:
+    return load_mode(_run.directory, mode, network=_run.network(mode))
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _explained(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[str, Any]:
+    return explain_cell(_run.directory, cell, mode=mode, view=_view(key, mode, _run))
+
+
+def route_feature(told: dict[str, Any], category: str) -> dict[str, Any] | None:
+    """The way from a cell to its nearest place of a category as a GeoJSON feature, None where there is none."""
+    route = told["categories"].get(category, {}).get("route")
+    if route is None:
+        return None
+    return {"type": "Feature", "properties": {"role": "nearest"}, "geometry": route}
+
+
+def isochrones(run: Run, cell: str, mode: str) -> dict[str, Any]:
+    """
+    What is reached from the middle of a cell within `ISOCHRONE_MIN`, as GeoJSON.
+
+    Empty where no street is near enough to start from.
+    """
+    return _isochrones(run.key, cell, mode, run)
+
+
+@st.cache_data(show_spinner=False, max_entries=500)
+def _isochrones(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[str, Any]:
+    lat, lon = h3.cell_to_latlng(cell)
+    try:
+        found = isochrone_geojson(
+            _run.directory, lon_lat=(lon, lat), mode=mode, minutes=ISOCHRONE_MIN, network=_run.network(mode)
+        )
+    except ConfigError:
+        return feature_collection([], [])
+    shapes = [
+        shapely.simplify(shapely.geometry.shape(f["geometry"]), _TOLERANCE_DEG) for f in found["features"]
+    ]
+    return feature_collection(shapes, ({"minutes": f["properties"]["minutes"]} for f in found["features"]))

@@ -1,0 +1,100 @@
+"""Re-scoring proposals in the background: one worker for all sessions, results shared by content."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import streamlit as st
+
+from engine.scoring import city_summary
+from pipelines.proposals import Base, Rescored, apply, open_base
+from ui.drafting import Draft
+from ui.runs import Run
+
+_MOST_RESULTS = 40
+_MOST_BASES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A draft's cells, the city's figures after it, and what was understood of its edits."""
+
+    rescored: Rescored
+    summary: dict[str, Any]
+
+
+@dataclass
+class Rescorer:
+    """
+    The only thing here that changes: futures by content, the oldest dropped first.
+
+    Attributes
+    ----------
+    pool
+        One worker: re-scoring takes a whole processor.
+    results
+        Futures by run and draft.
+    """
+
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rescoring"))
+    results: OrderedDict[tuple[Any, ...], Future[Outcome]] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+
+    def submit(self, run: Run, draft: Draft) -> Future[Outcome]:
+        """The outcome of a draft, computed once; a future of the same content is handed out again."""
+        key = (*run.key, draft.digest)
+        with self.lock:
+            if key not in self.results:
+                self.results[key] = self.pool.submit(outcome, run, draft)
+                while len(self.results) > _MOST_RESULTS:
+                    self.results.popitem(last=False)[1].cancel()
+            self.results.move_to_end(key)
+            return self.results[key]
+
+    def forget(self, run: Run, draft: Draft) -> None:
+        """Stop waiting for a draft: what has not begun never begins."""
+        with self.lock:
+            future = self.results.pop((*run.key, draft.digest), None)
+        if future is not None:
+            future.cancel()
+
+
+@st.cache_resource(show_spinner=False)
+def rescorer() -> Rescorer:
+    """The rescorer of this server."""
+    return Rescorer()
+
+
+@st.cache_resource(show_spinner=False, max_entries=_MOST_BASES)
+def _base(key: tuple[str, str], _run: Run) -> Base:
+    return open_base(_run.directory)
+
+
+def base_of(run: Run) -> Base:
+    """A run with everything that proposals are measured against, loaded once for all sessions."""
+    return _base(run.key, run)
+
+
+def outcome(run: Run, draft: Draft) -> Outcome:
+    """
+    Re-score a run under a draft.
+
+    Raises
+    ------
+    InputError
+        An edit names what the run does not have.
+    """
+    base = base_of(run)
+    rescored = apply(base, draft.proposal)
+    summary = city_summary(
+        rescored.cells,
+        modes=list(run.modes),
+        categories=list(run.categories),
+        threshold_min=base.settings.cutoff_min,
+        limit_min=base.settings.limit_ms / 60_000,
+    )
+    return Outcome(rescored, summary)

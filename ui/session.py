@@ -1,0 +1,119 @@
+"""A session's view: seeded from the address, kept across pages, written back to the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from ui.cache import open_run, runs_offered
+from ui.language import LANGUAGES, Translator
+from ui.runs import Run
+from ui.state import View, fit, language_from_query, view_from_query
+
+_LANGUAGE_NAMES = {"fr": "Français", "en": "English"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every page works with."""
+
+    run: Run
+    view: View
+    t: Translator
+
+
+def accepted_languages() -> list[str]:
+    """Languages of the browser in its order, as far as the server is told."""
+    locale = st.context.locale
+    return [locale] if locale else []
+
+
+def translator() -> Translator:
+    """Texts of the session's language."""
+    if "language" not in st.session_state:
+        st.session_state.language = language_from_query(st.query_params, accepted_languages())
+    return Translator(st.session_state.language)
+
+
+def current(t: Translator) -> Context | None:
+    """The session's run and view; None where the server has no run at all."""
+    offered = runs_offered()
+    if not offered:
+        return None
+    name = st.session_state.get("run") or st.query_params.get("run", "")
+    if name not in offered:
+        name = next(iter(offered))
+    run = open_run(name, offered[name])
+    known: View | None = st.session_state.get("view")
+    if known is None or st.session_state.get("run") != name:
+        known = view_from_query(st.query_params, run)
+    st.session_state.run = name
+    st.session_state.view = fit(known, run)
+    return Context(run, st.session_state.view, t)
+
+
+def change(**fields: Any) -> None:
+    """Change fields of the session's view."""
+    st.session_state.view = replace(st.session_state.view, **fields)
+
+
+def seeded(key: str, value: Any) -> str:
+    """The key of a widget that shows `value`, whoever changed it last: the widget, the map or the address."""
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+    return key
+
+
+def from_widget(key: str, field: str) -> Callable[[], None]:
+    """A callback that takes a field of the view from a widget; a widget left empty changes nothing."""
+
+    def take() -> None:
+        value = st.session_state[key]
+        if value is not None:
+            change(**{field: tuple(value) if isinstance(value, list) else value})
+
+    return take
+
+
+def write_address() -> None:
+    """Put the view into the address bar, so that a copied link opens the same view."""
+    view: View = st.session_state.view
+    query = {"run": st.session_state.run, **view.to_query(), "lang": st.session_state.language}
+    if st.query_params.to_dict() != query:
+        st.query_params.from_dict(query)
+
+
+def language_switch(t: Translator) -> None:
+    """French or English, in the language's own name."""
+    key = seeded("language_widget", t.language)
+
+    def take() -> None:
+        if st.session_state[key] is not None:
+            st.session_state.language = st.session_state[key]
+
+    st.segmented_control(
+        t("app.language"),
+        LANGUAGES,
+        format_func=_LANGUAGE_NAMES.__getitem__,
+        key=key,
+        on_change=take,
+        label_visibility="collapsed",
+    )
+
+
+def run_switch(t: Translator) -> None:
+    """Which run is shown; hidden where there is only one."""
+    offered = list(runs_offered())
+    if len(offered) < 2:
+        return
+    key = seeded("run_widget", st.session_state.run)
+
+    def take() -> None:
+        st.session_state.run = st.session_state[key]
+        st.session_state.pop("view", None)
+        st.query_params.clear()
+
+    st.selectbox(t("app.run"), offered, key=key, on_change=take)

@@ -1,0 +1,56 @@
+"""The frame of every page: navigation, language, area, and the address bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from ui.session import current, language_switch, run_switch, translator, write_address
+
+_STYLE = """<style>
+.stMainBlockContainer { padding: 3.6rem 1.4rem 1.5rem; }
+[data-testid="stSidebarUserContent"] { padding-top: 0; }
+[data-testid="stMarkdownContainer"] h2 { font-size: 1.45rem; }
+[data-testid="stMarkdownContainer"] h3 { font-size: 1.1rem; padding-bottom: 0.3rem; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
+  color: #4b525a !important; opacity: 1 !important;
+}
+@media (max-width: 1150px) {
+  [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
+  [data-testid="stColumn"] { min-width: min(100%, 330px); }
+}
+</style>"""
+_PAGES = Path(__file__).parent / "pages"
+
+
+def start(pages: Sequence[str]) -> None:
+    """
+    Show the application.
+
+    Parameters
+    ----------
+    pages
+        Names of the pages in order: ``ui/pages/{name}.py``, text ``page.{name}``; the first is the start
+        page.
+    """
+    st.set_page_config(page_title="Proche", layout="wide", initial_sidebar_state="auto")
+    t = translator()
+    listing = [
+        st.Page(_PAGES / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=index == 0)
+        for index, name in enumerate(pages)
+    ]
+    st.html(_STYLE)
+    page = st.navigation(listing, position="top")
+    if current(t) is None:
+        st.title(t("app.title"))
+        st.info(t("app.no_runs"))
+        return
+    with st.sidebar:
+        st.markdown(f"## {t('app.title')}")
+        st.caption(t("app.tagline"))
+        language_switch(t)
+        run_switch(t)
+    page.run()
+    write_address()

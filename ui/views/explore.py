@@ -1,0 +1,157 @@
+"""The page Explore: any measure on the map, its figures beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from ui.assets import serve
+from ui.cache import search_index
+from ui.exports import MIME, export_cells
+from ui.layers.scale import CITY_KINDS
+from ui.map.component import show_legend
+from ui.map.message import measure_title
+from ui.search import Hit
+from ui.session import Context, change, current, from_widget, seeded, translator
+from ui.state import KINDS, OVERLAYS, View
+from ui.views.cell_card import cell_card, cell_overlays
+from ui.views.mapping import MapOptions, category_label, draw_map, fly_to, name_of
+from ui.views.table import worst_cells
+from ui.views.text import plain
+
+_COMPARE_HEIGHT = 520
+
+
+def explore() -> None:
+    """Show the page."""
+    context = current(translator())
+    if context is None:
+        return
+    with st.sidebar:
+        controls(context)
+    overlays = cell_overlays(context)
+    if st.session_state.get("compare"):
+        two_maps(context, overlays)
+    else:
+        left, right = st.columns([7, 3], gap="medium")
+        with left:
+            draw_map(context, MapOptions(overlays=overlays))
+        with right:
+            show_legend(served=serve(), key="map")
+            cell_card(context)
+    with st.expander(context.t("table.heading")):
+        worst_cells(context)
+    downloads(context)
+
+
+def two_maps(context: Context, overlays: dict[str, object]) -> None:
+    """Two layers side by side on maps that move together, the second with a measure of its own."""
+    second = second_view(context)
+    columns = st.columns(2, gap="small")
+    for column, key, view in zip(columns, ("map", "map2"), (context.view, second), strict=True):
+        with column:
+            options = MapOptions(key=key, linked="compare", height=_COMPARE_HEIGHT, overlays=overlays)
+            draw_map(context, options, view=view)
+            show_legend(served=serve(), key=key)
+    cell_card(context)
+
+
+def second_view(context: Context) -> View:
+    """The view of the right-hand map: the left one with another mode, measure or place."""
+    run, view, t = context.run, context.view, context.t
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        mode = st.selectbox(t("compare.mode"), run.modes, format_func=lambda m: t.known("mode", m), key="mode2",
+                            index=min(1, len(run.modes) - 1))  # fmt: skip
+        kind = st.selectbox(t("compare.kind"), KINDS, format_func=lambda k: t(f"kind.{k}"), key="kind2",
+                            index=KINDS.index(view.kind))  # fmt: skip
+        category = view.category
+        if kind not in CITY_KINDS:
+            start = run.categories.index(view.category or run.categories[0])
+            category = st.selectbox(t("compare.category"), run.categories, index=start, key="category2",
+                                    format_func=lambda c: name_of(context, c))  # fmt: skip
+    return replace(view, mode=mode, kind=kind, category=category)
+
+
+def controls(context: Context) -> None:
+    """Mode, measure, place, layers, neighbourhood, search."""
+    run, view, t = context.run, context.view, context.t
+    st.segmented_control(
+        t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m),
+        key=seeded("mode", view.mode), on_change=from_widget("mode", "mode"),
+    )  # fmt: skip
+    kinds = [k for k in KINDS if replace(view, kind=k).measure.column in run.cells.columns]
+    st.selectbox(
+        t("control.kind"), kinds, format_func=lambda k: t(f"kind.{k}"),
+        key=seeded("kind", view.kind), on_change=from_widget("kind", "kind"),
+    )  # fmt: skip
+    if view.kind not in CITY_KINDS and run.categories:
+        st.pills(
+            t("control.category"), run.categories, format_func=lambda c: name_of(context, c),
+            key=seeded("category", view.category), on_change=from_widget("category", "category"),
+        )  # fmt: skip
+    st.pills(
+        t("control.layers"), OVERLAYS, format_func=lambda o: t(f"layer.{o}"), selection_mode="multi",
+        key=seeded("overlays", list(view.overlays)), on_change=from_widget("overlays", "overlays"),
+    )  # fmt: skip
+    district_choice(context)
+    search_box(context)
+    st.toggle(t("compare.toggle"), key="compare")
+
+
+def district_choice(context: Context) -> None:
+    """The neighbourhood that the figures are restricted to; hidden where the run has none."""
+    run, view, t = context.run, context.view, context.t
+    if not run.districts:
+        return
+    everywhere = t("control.everywhere")
+    key = seeded("district", view.district or everywhere)
+
+    def take() -> None:
+        wanted = st.session_state[key]
+        change(district=None if wanted == everywhere else wanted)
+        inside = run.inside(None if wanted == everywhere else wanted)
+        shown = run.cells if inside is None else run.cells[inside]
+        if len(shown):
+            fly_to(tuple(float(x) for x in shown.total_bounds))  # type: ignore[arg-type]
+
+    st.selectbox(t("control.district"), (everywhere, *run.districts), key=key, on_change=take)
+
+
+def search_box(context: Context) -> None:
+    """A street or a place by its name; choosing a hit flies there."""
+    t = context.t
+    query = st.text_input(t("search.label"), key="search", placeholder=t("search.hint"), max_chars=100)
+    if not query.strip():
+        return
+    hits = search_index(context.run).find(query)
+    if not hits:
+        st.caption(t("search.nothing"))
+    for number, hit in enumerate(hits):
+        st.button(
+            hit_label(hit, context), key=f"hit{number}", on_click=fly_to, args=(hit.bounds,), width="stretch"
+        )
+
+
+def hit_label(hit: Hit, context: Context) -> str:
+    """A hit in words, its Markdown signs taken as letters."""
+    kind = context.t("search.street") if hit.kind == "street" else name_of(context, hit.kind)
+    return plain(f"{hit.name} · {kind}")
+
+
+def downloads(context: Context) -> None:
+    """The cells that are seen, as a file; made when it is asked for."""
+    t = context.t
+    with st.container(horizontal=True):
+        for form, mime in MIME.items():
+            st.download_button(
+                t("export.button", form=t(f"export.{form}")),
+                data=lambda form=form: export_cells(context.run, context.view, form=form).content,
+                file_name=f"proche-{context.run.name}-{context.view.measure.column}.{form}",
+                mime=mime,
+                key=f"export-{form}",
+                on_click="ignore",
+            )
+    st.caption(
+        f"{measure_title(context.view.measure, t, label=category_label(context, context.view))}. {t('export.note')}"
+    )

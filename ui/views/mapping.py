@@ -1,0 +1,173 @@
+"""The map on a page: which cells, which layers over them, where it flies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import streamlit as st
+
+from ui.assets import serve
+from ui.cache import places_file, run_files
+from ui.layers.features import table_geojson
+from ui.map.component import show_map
+from ui.map.message import map_message, map_texts
+from ui.runs import Run
+from ui.session import Context, change
+from ui.state import View
+
+HEIGHT = 620
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """
+    How a map on a page differs from the plain one.
+
+    Attributes
+    ----------
+    key
+        Identity of the map on its page.
+    overlays
+        Further layers: kind → GeoJSON, or the name of a file on the shelf.
+    height
+        [px]
+    linked
+        Maps of one name move together.
+    badges
+        Numbers on the map: ``text``, ``lon``, ``lat``, ``label``, ``strong``.
+    dim
+        Draw the cells faintly, because the layers over them are the subject.
+    values
+        Figures to draw instead of the run's, one a cell.
+    change
+        The figures are gains and losses.
+    on_chosen
+        Called before the rerun that follows a click; by default the cell is chosen.
+    """
+
+    key: str = "map"
+    overlays: Mapping[str, Any] = field(default_factory=dict)
+    height: int = HEIGHT
+    linked: str = ""
+    badges: Sequence[Mapping[str, Any]] = ()
+    dim: bool = False
+    values: npt.NDArray[np.float64] | None = None
+    change: bool = False
+    on_chosen: Callable[[], None] | None = None
+
+
+def draw_map(context: Context, options: MapOptions | None = None, *, view: View | None = None) -> Any:
+    """Put a map of the session's run on the page, and take clicks and cutoffs from it into the view."""
+    options = options or MapOptions()
+    run, t = context.run, context.t
+    view = view or context.view
+    served = serve()
+    files = run_files(run)
+    west, south, east, north = (float(x) for x in run.cells.total_bounds)
+    header = {
+        "run": f"{run.name} {run.mark}",
+        "language": t.language,
+        "height": options.height,
+        "legend": options.key,
+        "linked": options.linked,
+        "dim": options.dim,
+        "badges": list(options.badges),
+        "bounds": [[west, south], [east, north]],
+        "files": {"cells": files.cells, "streets": files.streets},
+        "filesAt": served.files,
+        "libraryAt": served.library,
+        "texts": map_texts(
+            view.measure,
+            t,
+            place=run.title,
+            label=category_label(context, view),
+            run=run,
+            change=options.change,
+        ),
+        "residents": run.residents is not None,
+        "cell": view.cell,
+        "overlays": {"backdrop": files.backdrop, **view_overlays(run, view), **options.overlays},
+        "flight": st.session_state.get("flight"),
+        "fileName": f"proche-{run.name}-{view.measure.column}",
+    }
+    message = map_message(
+        run.values(view.measure.column) if options.values is None else options.values,
+        measure=view.measure,
+        header=header,
+        cutoff_min=view.cutoff_min,
+        n_categories=len(run.categories),
+        inside=run.inside(view.district),
+        change=options.change,
+    )
+    return show_map(
+        message,
+        served=served,
+        key=options.key,
+        on_chosen=options.on_chosen or (lambda: take_cell(options.key)),
+        on_cutoff=lambda: take_cutoff(options.key),
+    )
+
+
+def category_label(context: Context, view: View) -> str:
+    """What the view's category is called."""
+    return name_of(context, view.measure.category) if view.measure.category else ""
+
+
+def name_of(context: Context, category: str) -> str:
+    """What a category is called: by the run, else by this program, else its key."""
+    t = context.t
+    return context.run.label(category, t.language) or t.known("category", category)
+
+
+def view_overlays(run: Run, view: View) -> dict[str, Any]:
+    """The layers over the cells that a view asks for."""
+    wanted: dict[str, Any] = {}
+    category = view.measure.category
+    if "places" in view.overlays and category:
+        wanted["places"] = places_file(run, category)
+    if "gaps" in view.overlays:
+        table = run.gaps(view.mode, category)
+        wanted["gaps"] = table_geojson(table, label=[""] * len(table), keep=("rank",))
+    if "sites" in view.overlays:
+        tables = [
+            table_geojson(run.sites(k), label=site_labels(run.sites(k)), keep=("locked", "rank"))
+            for k in run.site_kinds
+        ]
+        wanted["sites"] = {
+            "type": "FeatureCollection",
+            "features": list(chain.from_iterable(c["features"] for c in tables)),
+        }
+    return wanted
+
+
+def site_labels(table: Any) -> list[str]:
+    """What a site is called on the map: its street, else its kind."""
+    kinds, names = table["kind"].astype(str), table["name"].astype("string").fillna("")
+    return [str(n) or k for n, k in zip(names, kinds, strict=True)]
+
+
+def take_cell(key: str) -> None:
+    """A click on the map chooses a cell."""
+    chosen = (st.session_state[key] or {}).get("chosen")
+    if chosen:
+        cell = chosen.get("cell")
+        change(cell=cell if isinstance(cell, str) else None)
+
+
+def take_cutoff(key: str) -> None:
+    """The slider beside the map has come to rest."""
+    cutoff = (st.session_state[key] or {}).get("cutoff")
+    if isinstance(cutoff, int | float):
+        change(cutoff_min=int(cutoff))
+
+
+def fly_to(bounds: tuple[float, float, float, float]) -> None:
+    """Let every map on the page fly to a box [deg] (west, south, east, north), once."""
+    west, south, east, north = bounds
+    serial = int((st.session_state.get("flight") or {"serial": 0})["serial"]) + 1
+    st.session_state.flight = {"serial": serial, "bounds": [[west, south], [east, north]]}

@@ -1,0 +1,343 @@
+"""The page Proposals: draw or upload what could be built, see every cell re-scored, compare A, B and C."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from engine.errors import EngineError, InputError
+from pipelines.errors import PipelineError
+from ui.assets import serve
+from ui.drafting import LARGEST_UPLOAD_BYTES, Draft, draft_from_file, link_edit, point_edit
+from ui.layers.scale import CITY_KINDS
+from ui.map.component import show_legend
+from ui.rescoring import Outcome, rescorer
+from ui.session import Context, current, from_widget, seeded, translator
+from ui.views.mapping import MapOptions, draw_map, name_of
+from ui.views.text import plain
+
+LETTERS = ("A", "B", "C")
+TOOLS = ("look", "place", "link", "speed", "remove")
+_KINDS = ("minutes", "score", "within_15")
+_POLL_S = 0.5
+_PENDING = "link_start"
+
+
+def proposals() -> None:
+    """Show the page."""
+    context = current(translator())
+    if context is None:
+        return
+    drafts: dict[str, Draft] = st.session_state.setdefault("drafts", {x: Draft(x) for x in LETTERS})
+    if st.session_state.get("drafts_run") != context.run.key:
+        drafts.update({x: Draft(x) for x in LETTERS})
+        st.session_state.drafts_run = context.run.key
+    with st.sidebar:
+        controls(context)
+    letter = st.segmented_control(
+        context.t("proposals.which"), LETTERS, default="A", key="letter", label_visibility="collapsed"
+    ) or "A"  # fmt: skip
+    draft = drafts[letter]
+    future = rescorer().submit(context.run, draft) if draft.features else None
+    found = outcome_of(context, future)
+    left, right = st.columns([6, 4], gap="medium")
+    with left:
+        draft_map(context, letter, draft, found)
+    with right:
+        show_legend(served=serve(), key="map")
+        if future is not None and not future.done():
+            wait(context, draft)
+        edit_list(context, letter, draft, found)
+    results(context, drafts)
+    files(context, letter, draft)
+
+
+def controls(context: Context) -> None:
+    """What is shown, and what a click on the map does."""
+    run, view, t = context.run, context.view, context.t
+    st.segmented_control(
+        t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m),
+        key=seeded("mode", view.mode), on_change=from_widget("mode", "mode"),
+    )  # fmt: skip
+    kind = view.kind if view.kind in _KINDS else "minutes"
+    st.selectbox(
+        t("control.kind"), _KINDS, format_func=lambda k: t(f"kind.{k}"),
+        key=seeded("kind", kind), on_change=from_widget("kind", "kind"),
+    )  # fmt: skip
+    if kind not in CITY_KINDS:
+        st.pills(
+            t("control.category"), run.categories, format_func=lambda c: name_of(context, c),
+            key=seeded("category", view.category), on_change=from_widget("category", "category"),
+        )  # fmt: skip
+    st.toggle(t("proposals.change"), key="show_change", value=True, help=t("proposals.change_help"))
+    tool = st.radio(t("proposals.tool"), TOOLS, format_func=lambda x: t(f"tool.{x}"), key="tool")
+    if tool in ("place", "remove"):
+        start = run.categories.index(view.category) if view.category in run.categories else 0
+        st.selectbox(
+            t("control.category"),
+            run.categories,
+            index=start,
+            format_func=lambda c: name_of(context, c),
+            key="tool_category",
+        )
+    if tool == "speed":
+        st.number_input(t("proposals.speed"), 3, 130, 30, key="tool_speed")
+        st.selectbox(t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m), key="tool_mode",
+                     index=len(run.modes) - 1)  # fmt: skip
+    st.caption(t(f"tool.{tool}_help"))
+    exact_place(context)
+
+
+def exact_place(context: Context) -> None:
+    """The way without a mouse: the tool's place as longitude and latitude."""
+    t = context.t
+    if st.session_state.get("tool", "look") == "look":
+        return
+    west, south, east, north = (float(x) for x in context.run.cells.total_bounds)
+    with st.expander(t("proposals.by_numbers")):
+        middle = round((west + east) / 2, 5), round((south + north) / 2, 5)
+        lon = st.number_input(t("proposals.lon"), -180.0, 180.0, middle[0], format="%.5f", key="at_lon")
+        lat = st.number_input(t("proposals.lat"), -85.0, 85.0, middle[1], format="%.5f", key="at_lat")
+        st.button(t("proposals.apply"), key="at_apply", on_click=use_tool, args=(context, lon, lat))
+
+
+def use_tool(context: Context, lon: float, lat: float) -> None:
+    """Do with a point of the map what the chosen tool does."""
+    tool = st.session_state.get("tool", "look")
+    if tool == "link":
+        start = st.session_state.pop(_PENDING, None)
+        if start is None:
+            st.session_state[_PENDING] = (lon, lat)
+            return
+        feature = link_edit(start, (lon, lat))
+    elif tool == "place":
+        feature = point_edit("add_amenity", lon, lat, category=st.session_state.tool_category)
+    elif tool == "remove":
+        feature = point_edit("remove_amenity", lon, lat, category=st.session_state.tool_category)
+    elif tool == "speed":
+        feature = point_edit(
+            "change_street",
+            lon,
+            lat,
+            speed_kmh=float(st.session_state.tool_speed),
+            modes=[st.session_state.tool_mode],
+        )
+    else:
+        return
+    attempt(context, lambda draft: draft.adding(feature))
+
+
+def attempt(context: Context, change: Callable[[Draft], Draft]) -> None:
+    """Change the current draft, or say why it cannot be changed."""
+    letter = st.session_state.get("letter") or "A"
+    try:
+        st.session_state.drafts[letter] = change(st.session_state.drafts[letter])
+    except InputError as error:
+        st.session_state.fault = str(error)
+
+
+def outcome_of(context: Context, future: Future[Outcome] | None) -> Outcome | None:
+    """What a draft does, if it is known by now; what is wrong with it is said in a sentence."""
+    fault = st.session_state.pop("fault", None)
+    if fault:
+        st.error(plain(fault))
+    if future is None or not future.done() or future.cancelled():
+        return None
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if not isinstance(error, EngineError | PipelineError):
+        raise error
+    st.error(f"{context.t('proposals.fault')} {plain(str(error))}")
+    return None
+
+
+def draft_map(context: Context, letter: str, draft: Draft, found: Outcome | None) -> None:
+    """The cells after the draft, or what changes, with the edits over them."""
+    run, view = context.run, context.view
+    view = view if view.kind in _KINDS else replace(view, kind="minutes")
+    column = view.measure.column
+    values, change = None, False
+    if found is not None:
+        after = pd.to_numeric(found.rescored.cells[column]).to_numpy(np.float64, na_value=np.nan)
+        change = bool(st.session_state.get("show_change", True))
+        values = (
+            difference(run.values(column), after, more_is_better=view.kind in CITY_KINDS) if change else after
+        )
+    features = [*draft.features]
+    pending = st.session_state.get(_PENDING)
+    if pending is not None:
+        features.append(point_edit("add_street", *pending))
+
+    def take() -> None:
+        chosen = (st.session_state.map or {}).get("chosen") or {}
+        lon, lat = chosen.get("lon"), chosen.get("lat")
+        if isinstance(lon, int | float) and isinstance(lat, int | float):
+            use_tool(context, float(lon), float(lat))
+
+    drawn = [{**f, "properties": {"label": f["properties"]["edit"]}} for f in features]
+    edits = {"type": "FeatureCollection", "features": drawn}
+    options = MapOptions(overlays={"edits": edits}, on_chosen=take, values=values, change=change)
+    draw_map(context, options, view=view)
+
+
+def difference(before: np.ndarray, after: np.ndarray, *, more_is_better: bool) -> np.ndarray:
+    """
+    What a cell gains: minutes saved, or points won; below zero it loses.
+
+    Where a place was out of reach and is no more, or the other way round, the gain is infinite; where it is
+    out of reach before and after, there is none to tell (NaN).
+    """
+    if more_is_better:
+        return np.nan_to_num(after) - np.nan_to_num(before)
+    was, now = np.isfinite(before), np.isfinite(after)
+    gain = np.where(was & now, before - after, np.nan)
+    return np.where(~was & now, np.inf, np.where(was & ~now, -np.inf, gain))
+
+
+def wait(context: Context, draft: Draft) -> None:
+    """Say that the city is being re-scored, with a button that stops waiting."""
+    t = context.t
+
+    @st.fragment(run_every=_POLL_S)
+    def poll() -> None:
+        future = rescorer().submit(context.run, draft)
+        if future.done():
+            st.rerun(scope="app")
+        st.info(t("proposals.working"))
+
+    poll()
+
+    def stop() -> None:
+        rescorer().forget(context.run, draft)
+        attempt(context, Draft.undone)
+
+    st.button(t("proposals.stop"), key="stop", on_click=stop)
+
+
+def edit_list(context: Context, letter: str, draft: Draft, found: Outcome | None) -> None:
+    """The edits in words, with undo."""
+    t = context.t
+    st.markdown(f"### {t('proposals.edits', letter=letter, count=t.number(len(draft.features)))}")
+    if not draft.features:
+        st.info(t("proposals.empty"))
+    says = [step.says for step in found.rescored.resolved.steps] if found else []
+    for number, feature in enumerate(draft.features, start=1):
+        st.markdown(f"{number}. {plain(edit_label(context, feature))}")
+    if found and found.rescored.notes:
+        st.caption(plain(" · ".join(found.rescored.notes)))
+    if says:
+        with st.expander(t("proposals.understood")):
+            for text in says:
+                st.markdown(f"- {plain(text)}")
+    with st.container(horizontal=True):
+        st.button(t("proposals.undo"), key="undo", disabled=draft.before is None,
+                  on_click=attempt, args=(context, Draft.undone))  # fmt: skip
+        st.button(t("proposals.clear"), key="clear", disabled=not draft.features,
+                  on_click=attempt, args=(context, Draft.cleared))  # fmt: skip
+
+
+def edit_label(context: Context, feature: dict[str, Any]) -> str:
+    """An edit in words."""
+    t, properties = context.t, feature["properties"]
+    words = t.known("edit", str(properties.get("edit")))
+    parts = [str(properties["name"])] if properties.get("name") else []
+    if properties.get("category"):
+        parts.append(name_of(context, str(properties["category"])))
+    if properties.get("speed_kmh"):
+        parts.append(f"{t.number(float(properties['speed_kmh']))} km/h")
+    return f"{words}: {', '.join(parts)}" if parts else words
+
+
+def results(context: Context, drafts: dict[str, Draft]) -> None:
+    """A, B and C side by side against the city as it is."""
+    t, run = context.t, context.run
+    known: dict[str, Outcome] = {}
+    for letter, draft in drafts.items():
+        if draft.features:
+            future = rescorer().submit(run, draft)
+            if future.done() and not future.cancelled() and future.exception() is None:
+                known[letter] = future.result()
+    if not known:
+        return
+    st.markdown(f"### {t('proposals.results', mode=t.known('mode', context.view.mode))}")
+    costs = {letter: drafts[letter].proposal.cost_eur for letter in known}
+    table = results_table(context, known, costs)
+    st.table(table.set_index(t("proposals.figure")))
+    st.caption(t("proposals.results_note"))
+
+
+def results_table(
+    context: Context, known: dict[str, Outcome], costs: dict[str, float | None]
+) -> pd.DataFrame:
+    """Figures of `engine.scoring.city_summary`, before and after, each as a difference from today."""
+    t, run, mode = context.t, context.run, context.view.mode
+    people = "residents" if run.residents is not None else "cells"
+    wanted: list[tuple[str, tuple[str, ...], int]] = []
+    for category in run.categories:
+        name = name_of(context, category)
+        path: tuple[str, ...] = ("categories", category)
+        wanted += [
+            (t(f"proposals.served_{people}", category=name), (*path, "served"), 0),
+            (t("proposals.mean", category=name), (*path, "mean_minutes"), 2),
+            (t("proposals.worst", category=name), (*path, "equity", "worst_decile"), 2),
+        ]
+    wanted += [(t("proposals.score"), ("score_mean",), 2), (t("proposals.gini"), ("equity", "gini"), 4)]
+    rows = []
+    for label, path, decimals in wanted:
+        today = figure_at(run.summary["modes"][mode], path)
+        row = {t("proposals.figure"): label, t("proposals.today"): t.number(today, decimals)}
+        for letter, found in known.items():
+            row[letter] = with_change(context, today, figure_at(found.summary["modes"][mode], path), decimals)
+        rows.append(row)
+    cost = {t("proposals.figure"): t("proposals.cost"), t("proposals.today"): "–"}
+    rows.append(cost | {x: "–" if costs[x] is None else f"{t.number(costs[x])} €" for x in known})
+    return pd.DataFrame(rows)
+
+
+def figure_at(summary: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    """A figure deep in a summary, None where it is missing or null."""
+    value: Any = summary
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return None if value is None else float(value)
+
+
+def with_change(context: Context, before: float | None, after: float | None, decimals: int) -> str:
+    """A figure, and in brackets its signed difference from today."""
+    if after is None:
+        return "–"
+    text = context.t.number(after, decimals)
+    if before is None:
+        return text
+    change = round(after - before, decimals) + 0.0
+    sign = "+" if change > 0 else "±" if change == 0 else ""
+    return f"{text} ({sign}{context.t.number(change, decimals)})"
+
+
+def files(context: Context, letter: str, draft: Draft) -> None:
+    """Upload a proposal, download the draft."""
+    t = context.t
+    left, right = st.columns(2, gap="medium")
+    with right:
+        st.download_button(
+            t("proposals.download", letter=letter), key="download_draft", mime="application/geo+json",
+            data=json.dumps(draft.geojson, ensure_ascii=False, indent=1).encode(),
+            file_name=f"proposal-{letter}.geojson", on_click="ignore", disabled=not draft.features,
+        )  # fmt: skip
+    with left:
+        limit = context.t.number(LARGEST_UPLOAD_BYTES / 1e6)
+        label = t("proposals.upload", letter=letter, limit=limit)
+        sent = st.file_uploader(label, type=["geojson", "json"], key="upload")
+        if sent is not None and st.session_state.get("uploaded") != (sent.file_id, letter):
+            st.session_state.uploaded = (sent.file_id, letter)
+            content = sent.getvalue()
+            attempt(context, lambda old: replace(draft_from_file(content, name=letter), before=old))
+            st.rerun()

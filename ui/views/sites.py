@@ -1,0 +1,140 @@
+"""The page Sites: where new trees, chargers and sorting points would serve most, and why each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ui.assets import serve
+from ui.exports import MIME, export_bytes
+from ui.layers.features import table_geojson
+from ui.map.component import show_curve
+from ui.session import Context, change, current, from_widget, seeded, translator
+from ui.views.mapping import MapOptions, draw_map, site_labels
+
+NEW_COLOUR, LOCKED_COLOUR = "#7b2d8b", "#4a4a4a"
+_ROWS = 15
+
+
+def sites() -> None:
+    """Show the page."""
+    context = current(translator())
+    if context is None:
+        return
+    run, view, t = context.run, context.view, context.t
+    if not run.site_kinds:
+        st.info(t("sites.none"))
+        return
+    kind = view.site_kind or run.site_kinds[0]
+    with st.sidebar:
+        st.segmented_control(
+            t("sites.kind"), run.site_kinds, format_func=lambda k: t.known("site", k),
+            key=seeded("site_kind", kind), on_change=from_widget("site_kind", "site_kind"),
+        )  # fmt: skip
+        st.caption(t(f"sites.about_{kind}"))
+    table, facts = run.sites(kind), run.site_facts(kind)
+    most = int(table["rank"].max()) if len(table) else 0
+    count = most if view.sites is None else min(view.sites, most)
+    left, right = st.columns([6, 4], gap="medium")
+    with left:
+        points = table_geojson(table, label=site_labels(table), keep=("locked", "rank"))
+        draw_map(context, MapOptions(overlays={"sites": points}, dim=True))
+    with right:
+        data = curve_data(context, kind, facts, table, count=count)
+        show_curve(data, served=serve(), key="map", on_count=_take_count)
+        st.caption(t("sites.method", method=str(facts.get("method", "–"))))
+    site_table(context, kind, table, count=count)
+    exports(context, kind, table[table["rank"] <= count])
+
+
+def _take_count() -> None:
+    taken = (st.session_state["map-curve"] or {}).get("count")
+    if isinstance(taken, int | float):
+        change(sites=int(taken))
+
+
+def curve_data(
+    context: Context, kind: str, facts: dict[str, Any], table: gpd.GeoDataFrame, *, count: int
+) -> dict[str, Any]:
+    """What the curve is told: figures as in ``sites_{kind}.json``."""
+    t = context.t
+    curve = facts.get("curve") or [0.0]
+    unit = "residents" if context.run.residents is not None else "cells"
+    total = float(context.run.weight.sum()) if kind != "trees" else 0.0
+    locked = int(table["locked"].sum())
+    gap = facts.get("gap")
+    return {
+        "language": t.language,
+        "curve": [float(v) for v in curve],
+        "total": total,
+        "count": min(count, len(curve) - 1),
+        "key": [
+            [NEW_COLOUR, t("sites.new")],
+            *([[LOCKED_COLOUR, t("sites.locked", count=t.number(locked))]] if locked else []),
+        ],
+        "texts": {
+            "title": t.known("site", kind),
+            "slider": t("sites.slider"),
+            "plot": t("sites.plot"),
+            "value": t("sites.value_trees" if kind == "trees" else f"sites.value_{unit}"),
+            "value_of": t(f"sites.value_of_{unit}"),
+            "proof": t("sites.proof", gap=t.number(100 * gap, 1)) if gap is not None else "",
+        },
+    }
+
+
+def site_table(context: Context, kind: str, table: gpd.GeoDataFrame, *, count: int) -> None:
+    """The first sites with their reasons."""
+    t = context.t
+    new = table[(table["rank"] > 0) & (table["rank"] <= count)].sort_values("rank", kind="stable")
+    shown = new.head(_ROWS)
+    rows = pd.DataFrame(
+        {
+            t("sites.rank"): shown["rank"].astype(int).astype(str),
+            t("sites.where"): [place(context, row) for _, row in shown.iterrows()],
+            t("sites.adds"): [t.number(v, 1 if kind == "trees" else 0) for v in shown["newly_served"]],
+            t("sites.nearest"): [metres(context, v) for v in shown["nearest_existing_m"]],
+            t("sites.rests"): [rests(context, row) for _, row in shown.iterrows()],
+        }
+    )
+    st.markdown(f"### {t('sites.heading', shown=t.number(len(shown)), count=t.number(len(new)))}")
+    st.table(rows.set_index(t("sites.rank")))
+
+
+def place(context: Context, row: pd.Series) -> str:
+    """Where a site is: street and side."""
+    t = context.t
+    name = row["name"] if isinstance(row["name"], str) and row["name"] else t("sites.unnamed")
+    side = t.known("side", row["side"]) if row["side"] else ""
+    return f"{name}, {side}" if side else name
+
+
+def metres(context: Context, value: float) -> str:
+    """A distance in metres, or that there is none."""
+    return f"{context.t.number(value)}\u00a0m" if np.isfinite(value) else context.t("sites.no_nearest")
+
+
+def rests(context: Context, row: pd.Series) -> str:
+    """Which data a site rests on, and what has to be looked at on the spot."""
+    t = context.t
+    width = t("sites.width_tagged" if bool(row["width_known"]) else "sites.width_assumed")
+    return f"{width}; {t.known('parking', str(row['parking']))}"
+
+
+def exports(context: Context, kind: str, table: gpd.GeoDataFrame) -> None:
+    """The sites that are seen, as files."""
+    t = context.t
+
+    def content(form: str) -> Any:
+        return lambda: export_bytes(table, form=form, stem=kind, layer=f"sites_{kind}").content
+
+    with st.container(horizontal=True):
+        for form, mime in MIME.items():
+            st.download_button(
+                t("export.button", form=t(f"export.{form}")), data=content(form), mime=mime,
+                key=f"sites-{form}", file_name=f"proche-{context.run.name}-{kind}.{form}", on_click="ignore",
+            )  # fmt: skip

@@ -298,7 +298,9 @@ def _segments(
     length = np.hypot(*(end - begin).T) if len(inner) else np.empty(0)
     total = np.bincount(street, weights=length, minlength=len(counts))
     share = np.divide(length, total[street], out=np.zeros(len(inner)), where=total[street] > 0)
-    run = pd.Series(share).groupby(street).cumsum().to_numpy(np.float64)  # no street depends on those before it
+    run = (
+        pd.Series(share).groupby(street).cumsum().to_numpy(np.float64)
+    )  # no street depends on those before it
     along = run - share
     return street, begin, end, np.clip(along, 0.0, 1.0), share
 

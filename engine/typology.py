@@ -170,10 +170,15 @@ def _name(labels: list[str], mean: _Floats, *, french: bool) -> str:
     if not has:
         return "Loin de tout" if french else "Far from everything"
     words = has if len(has) < len(lacks) else lacks
-    text = _list([x[0].lower() + x[1:] for x in words], french=french)
+    text = _list([_inside_a_sentence(x) for x in words], french=french)
     if len(has) < len(lacks):
         return f"Seulement : {text}" if french else f"Only {text} in reach"
     return f"Il manque : {text}" if french else f"All but {text}"
+
+
+def _inside_a_sentence(label: str) -> str:
+    """A label without its capital, unless the capital belongs to a name such as TRILIB."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _list(words: list[str], *, french: bool) -> str:

@@ -78,8 +78,10 @@ def load_mode(run: RunDirectory, mode: str, *, network: StreetNetwork | None = N
 
     Raises
     ------
+    ConfigError
+        The run has no such mode.
     ArtifactError
-        The run has no such mode, or lacks a file.
+        The run lacks a file.
     """
     streets = run.network(mode) if network is None else network
     context = _context(run)
@@ -142,9 +144,9 @@ def explain_cell(
     Raises
     ------
     ConfigError
-        The cell is no H3 index, has another resolution, or lies outside the run.
+        The cell is no H3 index, has another resolution, or lies outside the run; or the run has no such mode.
     ArtifactError
-        The run has no such mode.
+        The run lacks a file.
 
     Examples
     --------

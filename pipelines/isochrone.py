@@ -63,9 +63,7 @@ def isochrone_geojson(
     Raises
     ------
     ConfigError
-        A limit is not positive, the shape unknown, or no street is near.
-    ArtifactError
-        The run has no such mode.
+        A limit is not positive, the shape or the mode unknown, or no street is near.
     """
     if not minutes or min(minutes) <= 0 or max(minutes) > 24 * 60:
         msg = (

@@ -13,7 +13,7 @@ import pandas as pd
 
 from engine.network.exchange import from_tables
 from engine.network.street_network import StreetNetwork
-from pipelines.errors import ArtifactError
+from pipelines.errors import ArtifactError, ConfigError
 from pipelines.store import sha256_of
 
 MANIFEST = "manifest.json"
@@ -112,12 +112,12 @@ class RunDirectory:
 
         Raises
         ------
-        ArtifactError
+        ConfigError
             The run has no such mode.
         """
         if mode not in self.modes:
             msg = f"{self.path} has no mode {mode!r}; it has {', '.join(self.modes)}"
-            raise ArtifactError(msg)
+            raise ConfigError(msg)
         nodes = gpd.read_parquet(self._file(f"network_{mode}_nodes.parquet"))
         edges = gpd.read_parquet(self._file(f"network_{mode}_edges.parquet"))
         return from_tables(nodes, edges, mode)

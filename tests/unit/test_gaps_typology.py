@@ -52,6 +52,15 @@ def test_two_things_lacking_are_both_named() -> None:
     assert found.types["name_en"].tolist() == ["Everything close by", "All but shops and x"]
 
 
+def test_a_name_in_capitals_keeps_them_inside_a_sentence() -> None:
+    found = cell_types(
+        city((4, (3, 3, 3)), (4, (20, 3, 3))),
+        mode="walk",
+        labels_en={"shops": "TRILIB points", "green": "Parks"},
+    )
+    assert "All but TRILIB points" in found.types["name_en"].tolist()
+
+
 def test_groups_of_one_name_are_one_type() -> None:
     found = cell_types(city((5, (1, 1, 1)), (5, (5, 8, 8)), (5, (7, 5, 5))), mode="walk")
     assert found.types["name_en"].tolist() == ["Everything close by"]

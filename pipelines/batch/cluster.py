@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pipelines.batch.drive import UNREACHED, SchedulerLostError
 from pipelines.batch.memory import free_mb
 from pipelines.errors import ConfigError, PipelineError
 
@@ -184,6 +185,9 @@ def _existing(address: str, client_class: Any) -> Iterator[Any]:
             start = f"`dask worker {address} --nthreads 1`"
             msg = f"the scheduler {address} has had no worker for {_WORKER_S} s: start some with {start}"
             raise PipelineError(msg) from None
+        except UNREACHED as error:
+            msg = f"the scheduler {address} went away ({error}): start it, then run the same command again"
+            raise SchedulerLostError(msg) from None
         yield client
 
 

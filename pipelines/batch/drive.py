@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipelines.batch.unit import ELSEWHERE, FAILED, FOREIGN, Order, Outcome
 from pipelines.errors import PipelineError
 
 T = TypeVar("T")
+
+UNREACHED = (OSError, CancelledError, asyncio.CancelledError)
+"""
+How dask says that it did not get through to a scheduler or to a worker.
+
+A connection that was refused, reset or cut in the middle of an answer, and a time that ran out, are kinds of OSError
+(``CommClosedError`` and ``TimeoutError`` included); what hung on a lost connection is cancelled.
+"""
 
 _POLL_S = 0.05
 _LOST_S = 20.0
@@ -69,8 +80,8 @@ def drive(
                 _hand_out(client, waiting or later, running, compute)
             elif not running:
                 raise BatchStoppedError(fatal.reason)
-            for future, order in finished(client, running):
-                outcome = _outcome_of(future, order)
+            for end, order in finished(client, running):
+                outcome = _outcome_of(end, order)
                 if outcome.status == ELSEWHERE:
                     later.append(replace(order, patient=True))
                     continue
@@ -78,50 +89,88 @@ def drive(
                 if outcome.kind != FOREIGN:
                     heard(outcome)
     finally:
-        for future in running:
-            future.cancel(force=True) if client.status == "running" else None
+        _give_up(client, running)
 
 
 def _hand_out(
     client: Any, orders: deque[Order], running: dict[Any, Order], compute: Callable[[Order], Outcome]
 ) -> None:
-    """Give every idle worker a unit."""
+    """Give every idle worker a unit; nothing while the scheduler does not answer."""
     n = max(1, n_workers(client))
-    while orders and len(running) < n:
+    while orders and len(running) < n and client.status == "running":
         order = orders.popleft()
         future = client.submit(compute, order, key=f"{order.id}-{order.ticket}-{order.patient}", pure=False)
         running[future] = order
 
 
-def finished(client: Any, running: dict[Any, T]) -> Iterator[tuple[Any, T]]:
+def _give_up(client: Any, running: Iterable[Any]) -> None:
+    """Call back what is still being computed, where there is a scheduler to tell."""
+    for future in running:
+        if client.status == "running":
+            with suppress(*UNREACHED):
+                future.cancel(force=True)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a piece of work ended: with a value, or with an error that its worker met."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+def finished(client: Any, running: dict[Any, T]) -> Iterator[tuple[Ended, T]]:
     """
-    Wait until something is finished; take it off the list.
+    Wait until something is finished, fetch how it ended, and take it off the list.
+
+    Parameters
+    ----------
+    client
+        A ``distributed.Client``.
+    running
+        Future → what it stands for; what is yielded is removed.
 
     Raises
     ------
     SchedulerLostError
         The scheduler went away, or the cluster has had no worker for minutes.
     """
-    silent, looked, with_workers = 0.0, time.monotonic(), time.monotonic()
+    answered = manned = looked = time.monotonic()
     while True:
-        done = [f for f in running if f.status not in ("pending", "cancelled", "lost")]
-        for future in done:
-            yield future, running.pop(future)
-        if done:
+        some, gone = False, client.status != "running"
+        for future in [f for f in running if f.status in ("finished", "error") and not gone]:
+            end = _fetched(future)
+            if end is None:
+                gone = True
+                break
+            some = True
+            yield end, running.pop(future)
+        if some:
             return
-        gone = client.status != "running" or any(f.status in ("cancelled", "lost") for f in running)
-        silent = silent + _POLL_S if gone else 0.0
-        if client.status == "closed" or silent > _LOST_S:
+        now = time.monotonic()
+        gone = gone or any(f.status in ("cancelled", "lost") for f in running)
+        answered = answered if gone else now
+        if client.status == "closed" or now - answered > _LOST_S:
             msg = "the scheduler was lost; what is finished is kept: start it, then run the same command with --resume"
             raise SchedulerLostError(msg)
-        now = time.monotonic()
         if not gone and now - looked > _IDLE_S / 10:
             looked = now
-            with_workers = now if n_workers(client) else with_workers
-        if now - with_workers > _IDLE_S:
+            manned = now if n_workers(client) else manned
+        if now - manned > _IDLE_S:
             msg = f"the cluster has had no worker for {_IDLE_S:.0f} s; start some, then run this again with --resume"
             raise SchedulerLostError(msg)
         time.sleep(_POLL_S)
+
+
+def _fetched(future: Any) -> Ended | None:
+    """How a finished future ended; None where the scheduler did not hand it over."""
+    try:
+        if future.status == "finished":
+            return Ended(value=future.result())
+        error = future.exception()
+    except UNREACHED:
+        return None
+    return None if error is None or isinstance(error, UNREACHED[1:]) else Ended(error=error)
 
 
 def n_workers(client: Any) -> int:
@@ -130,16 +179,16 @@ def n_workers(client: Any) -> int:
         return 0
     try:
         return len(client.nthreads())
-    except (OSError, TimeoutError):
+    except UNREACHED:
         return 0
 
 
-def _outcome_of(future: Any, order: Order) -> Outcome:
+def _outcome_of(end: Ended, order: Order) -> Outcome:
     """The outcome that a worker sent, or what became of the worker."""
-    if future.status == "finished":
-        outcome: Outcome = future.result()
+    if end.error is None:
+        outcome: Outcome = end.value
         return outcome
-    error = future.exception()
+    error = end.error
     kind = type(error).__name__
     if kind == "KilledWorker":
         reason = (

@@ -197,8 +197,8 @@ def cut_first(client: Any, orders: Sequence[Order], cuts: Cuts, *, least_mb: flo
     }
     done = []
     while running:
-        for future, split in finished(client, running):
-            if future.status == "finished":
-                cuts.add(future.result())
+        for end, split in finished(client, running):
+            if end.error is None:
+                cuts.add(end.value)
                 done.append(split.address)
     return sorted(done)

@@ -115,11 +115,11 @@ def cells_in_area(
         raise InputError(msg)
     parts = getattr(boundary, "geoms", [boundary])
     found = [
-        np.asarray(h3.geo_to_cells(part, resolution), dtype=np.uint64) for part in parts if not part.is_empty
+        np.asarray(h3.geo_to_cells(part, resolution), dtype=np.uint64) for part in parts if part.area > 0
     ]
     cells = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.uint64)
     if not len(cells):
-        inside = boundary.representative_point()
+        inside = boundary.representative_point() if boundary.area > 0 else boundary.centroid
         cells = np.array([h3.latlng_to_cell(inside.y, inside.x, resolution)], dtype=np.uint64)
     return cells
 

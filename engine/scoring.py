@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -16,6 +17,8 @@ from engine.errors import InputError, SchemaError
 MODES = ("walk", "bike", "street30")
 THRESHOLD_MIN = 15.0
 LIMIT_MIN = 30.0
+_OTHER_TIME = re.compile(r"_(p90|second|mean\d+)_minutes$")
+"""Columns of times that are not the nearest time of a category."""
 """[min] An unreachable place counts as this far where a number is needed: where the decay ends."""
 
 DecayKind = Literal["piecewise", "step", "linear", "logistic", "exponential", "gaussian", "power"]
@@ -390,9 +393,7 @@ def _piecewise(t: _Floats, full: float, half: float, zero: float) -> _Floats:
 
 def _is_time(column: str, mode: str) -> bool:
     return (
-        column.startswith(f"{mode}_")
-        and column.endswith("_minutes")
-        and not column.endswith(("_p90_minutes", "_second_minutes"))
+        column.startswith(f"{mode}_") and column.endswith("_minutes") and _OTHER_TIME.search(column) is None
     )
 
 

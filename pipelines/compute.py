@@ -22,6 +22,7 @@ from pipelines.steps.area import StudyArea, buffered_bounds, given_boundary, rea
 from pipelines.steps.context import Context
 from pipelines.steps.export import export
 from pipelines.steps.gaps import gaps_artifact
+from pipelines.steps.measures import measures_artifact
 from pipelines.steps.opportunities import opportunities_artifact, read_categories
 from pipelines.steps.people import population_artifact
 from pipelines.steps.portrait import green_artifact, portrait_artifact
@@ -190,7 +191,13 @@ def compute_results(ctx: Context) -> Results:
     )
     population = population_artifact(ctx, area, extract)
     reach = {mode: reach_artifact(ctx, mode, networks[mode], opportunities, area) for mode in config.modes}
-    scores = scores_artifact(ctx, area, reach, population, categories, extent=extent, reaches=reaches)
+    further = {
+        mode: measures_artifact(ctx, mode, networks[mode], opportunities, population, area)
+        for mode in config.modes
+    }
+    scores = scores_artifact(
+        ctx, area, reach, further, population, categories, extent=extent, reaches=reaches
+    )
     green = green_artifact(ctx, networks["walk"], opportunities, area) if "walk" in networks else None
     portrait = portrait_artifact(ctx, scores, opportunities, green, categories)
     gaps = gaps_artifact(ctx, scores, categories)

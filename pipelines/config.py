@@ -24,6 +24,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+DecayName = Literal["step", "linear", "logistic", "exponential", "gaussian", "power"]
 TagValues = dict[str, Literal[True] | str | tuple[str, ...]]
 
 
@@ -383,6 +384,19 @@ class Scoring(_Strict):
     """[m] A cell without streets takes the nearest street within this."""
     search_limit_min: Annotated[float, Field(gt=0, le=1440, allow_inf_nan=False)] = 120
     """[min] Beyond this a place counts as not reachable."""
+    nearest_mean_of: Annotated[int, Field(ge=0, le=20)] = 3
+    """How many nearest places the column `{mode}_{category}_mean3_minutes` is the mean of; 0 leaves it out."""
+    gravity: tuple[DecayName, ...] = ("linear",)
+    """Decays of the columns `{mode}_{category}_gravity_{decay}`; empty leaves them out."""
+    gravity_half_min: Positive = 5
+    """[min] Where a place counts half, by every decay but `step` and `linear`."""
+    gravity_limit_min: Annotated[float, Field(gt=0, le=120, allow_inf_nan=False)] = 15
+    """[min] Farther places count nothing."""
+    catchment_min: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False)] = 15
+    """[min] Catchment of the columns `{mode}_{category}_supply_per_1000` (two-step floating catchment area), for
+    categories with known capacities in runs with a population; 0 leaves them out."""
+    catchment_decay: DecayName = "step"
+    """How the catchment fades; other than `step` it is the enhanced method, with its half at half the catchment."""
 
 
 class Elevation(_Strict):

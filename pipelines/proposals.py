@@ -38,6 +38,7 @@ from pipelines.errors import ArtifactError, SourceError
 from pipelines.progress import Progress
 from pipelines.rundir import RunDirectory
 from pipelines.steps.context import Context
+from pipelines.steps.measures import further_columns
 from pipelines.steps.opportunities import OpportunityTables, access_points, destinations_for, read_categories
 from pipelines.steps.reach import COUNT_CUTOFFS_MIN, DECIMALS, ModeReach, measure
 from pipelines.steps.streets import profile_of
@@ -387,8 +388,13 @@ def mode_measures(base: Base, mode: str, tables: ModeTables) -> pd.DataFrame:
 
 
 def with_measures(base: Base, measures: Mapping[str, pd.DataFrame]) -> gpd.GeoDataFrame:
-    """The run's cells with the measures of some modes in place of their own, and the scores that follow."""
-    cells = base.cells.copy()
+    """
+    The run's cells with the measures of some modes in place of their own, and the scores that follow.
+
+    Further measures (`pipelines.steps.measures`) are not measured again: of these modes they are left out, so that
+    no figure of before stands beside those of after.
+    """
+    cells = base.cells.drop(columns=further_columns(base.cells, tuple(measures)))
     first = base.modes[0]
     for mode, table in measures.items():
         for column in table.columns.difference(["street_length_m", "no_network"], sort=False):
@@ -510,8 +516,8 @@ def check_base(base: Base) -> None:
     """
     measures = {mode: mode_measures(base, mode, tables) for mode, tables in base.tables.items()}
     again = with_measures(base, measures)
-    if not again.equals(base.cells):
-        differing = [c for c in again.columns if not again[c].equals(base.cells[c])]
+    differing = [c for c in again.columns if not again[c].equals(base.cells[c])]
+    if differing:
         msg = (
             f"{base.run.path} does not recompute to itself ({', '.join(map(str, differing[:4]))} differ): "
             "it was made by another version; run its configuration again"

@@ -24,6 +24,7 @@ def scores_artifact(
     ctx: Context,
     area: StudyArea,
     reach: Mapping[Mode, Artifact],
+    further: Mapping[Mode, Artifact],
     population: Artifact | None,
     categories: Mapping[str, Category],
     *,
@@ -35,6 +36,7 @@ def scores_artifact(
     weights = {name: category.weight for name, category in categories.items()}
     needs = {
         "reach": {m: a.key for m, a in reach.items()},
+        "further": {m: a.key for m, a in further.items()},
         "population": population.key if population else None,
         "cells": [str(c) for c in area.cells],
         "neighbourhoods": [None if n is None else str(n) for n in area.neighbourhood],
@@ -67,7 +69,10 @@ def scores_artifact(
             )
             for mode in reach
         ]
-        scored = gpd.GeoDataFrame(pd.concat([cells, *scores], axis=1), geometry="geometry", crs=cells.crs)
+        more = [pd.read_parquet(a.file(f"measures_{mode}.parquet")) for mode, a in further.items()]
+        scored = gpd.GeoDataFrame(
+            pd.concat([cells, *scores, *more], axis=1), geometry="geometry", crs=cells.crs
+        )
         write_parquet(scored, folder / "cells.parquet")
         parts = [
             city_summary(

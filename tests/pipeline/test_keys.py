@@ -58,6 +58,9 @@ MOVES = [
     "scoring.max_snap_m=3",
     "scoring.max_origin_snap_m=1",
     "scoring.search_limit_min=6",
+    "scoring.nearest_mean_of=2",
+    "scoring.gravity=['power']",
+    "scoring.gravity_limit_min=10",
     "sites.trees.count=5",
     "sites.trees.spacing_m=30",
     "sites.trees.enabled=false",
@@ -137,6 +140,7 @@ def test_every_key_is_tried_or_excused() -> None:
         "source": set(config_schema()["$defs"]["Source"]["properties"]),  # test_run, test_sources_live
         "population": set(config_schema()["$defs"]["Population"]["properties"]),  # test_paris_tables
         "elevation": {"sha256"},
+        "scoring": {"gravity_half_min", "catchment_min", "catchment_decay"},  # test_measures
         "network.walk": {"ferries", "moment", "slope"},  # test_network_access
         "network.bike": {"ferries", "moment", "slope", "profile"},
         "network.street30": {"ferries", "moment", "profile", "urban_kmh"},

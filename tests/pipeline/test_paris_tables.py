@@ -62,6 +62,15 @@ def test_shares_within_a_quarter_of_an_hour_are_printed_with_their_definition(
     assert walk["sorting"]["share"] < walk["shops"]["share"]
 
 
+def test_the_supply_of_the_sorting_stations_is_shared_out_to_the_last_litre(paris: RunDirectory) -> None:
+    cells = paris.cells
+    shared = (cells["walk_sorting_supply_per_1000"] * cells["population"]).sum() / 1000
+    places = paris.opportunities
+    stations = places[(places["category"] == "sorting") & places["snapped_walk"]]
+    assert stations["capacity"].notna().all()
+    assert shared == pytest.approx(stations["capacity"].sum(), rel=1e-6)
+
+
 def test_published_bands_stand_beside_ours(paris: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     """The tables have no bakeries of their own and parks as points, so only the means can be set side by side."""
     beside = pd.DataFrame(paris.summary["published"])

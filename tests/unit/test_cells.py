@@ -52,6 +52,11 @@ def test_a_tiny_area_has_one_cell() -> None:
     assert cells_in_area(tiny, resolution=10).tolist() == [h3.latlng_to_cell(60.170005, 24.940005, 10)]
 
 
+def test_a_boundary_without_area_gets_the_cell_of_its_middle() -> None:
+    flat = shapely.box(24.94, 60.17, 24.96, 60.17)
+    assert cells_in_area(flat, resolution=10).tolist() == [h3.latlng_to_cell(60.17, 24.95, 10)]
+
+
 def test_parts_and_holes() -> None:
     hole = shapely.box(24.942, 60.170, 24.947, 60.174)
     parts = shapely.MultiPolygon([CENTRE.difference(hole), hole])

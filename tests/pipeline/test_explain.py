@@ -12,7 +12,7 @@ import shapely
 from click.testing import CliRunner
 
 from pipelines.cli import cli
-from pipelines.errors import ArtifactError, ConfigError
+from pipelines.errors import ConfigError
 from pipelines.explain import ModeView, explain_cell, load_mode
 from pipelines.rundir import RunDirectory
 
@@ -75,7 +75,7 @@ def test_an_unknown_cell_is_a_sentence(
 
 
 def test_an_unknown_mode_is_a_sentence(demo_run: RunDirectory) -> None:
-    with pytest.raises(ArtifactError, match="no mode 'horse'; it has walk, bike, street30"):
+    with pytest.raises(ConfigError, match="no mode 'horse'; it has walk, bike, street30"):
         explain_cell(demo_run, demo_run.cells["h3_cell"].iloc[0], mode="horse")
 
 

@@ -6,14 +6,34 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipelines import RunDirectory, run
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("PROCHE_WARM", "off")  # test processes already share the cores
 SHARED = ROOT.parent / "shared" / "data"
+# How quickly examples come is a matter of who else uses the machine.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``, all browser tests go to one worker: one Chromium and one server at a time."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            scope = str(super()._split_scope(nodeid))
+            return "tests/e2e" if scope.startswith("tests/e2e/") else scope
+
+    return OneBrowser(config, log)
 
 
 @pytest.fixture(scope="session")

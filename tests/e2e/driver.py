@@ -5,34 +5,57 @@ from __future__ import annotations
 import io
 import math
 import re
+import time
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import PATIENCE_S, Server
+
+
+def until(page: Page, check: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> None:
+    """Wait for a condition, and not for a time: a loaded machine may take its time, a quick one does not wait."""
+    end = time.monotonic() + within_s
+    while not check():
+        assert time.monotonic() < end, f"after {within_s:.0f} s there is still not: {what}"
+        page.wait_for_timeout(50)
 
 
 def open_map(page: Page, server: Server, query: str = "") -> None:
-    """Open a page (``gaps?mode=bike``) and wait for its first picture."""
+    """Open a page (``gaps?mode=bike``) and wait until its first picture stands and nothing runs any more."""
     page.goto(f"{server.url}/{query}")
     page.locator(".proche[data-shown]").first.wait_for()
+    at_rest(page)
+
+
+def at_rest(page: Page) -> None:
+    """Wait until the script has ended and every map on the page has stopped moving."""
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    maps = page.locator(".proche:has(> .canvas)")
+    still = page.locator(".proche[data-shown][data-still]")
+    until(page, lambda: maps.count() == still.count(), "a map at rest")
 
 
 def shown(page: Page) -> str:
     return page.locator(".proche[data-shown]").first.get_attribute("data-shown") or ""
 
 
-def change(page: Page, act: object) -> None:
+def change(page: Page, act: Callable[[], object]) -> None:
     """Do something that changes the map, and wait until the new picture stands."""
     before = shown(page)
-    act()  # type: ignore[operator]
-    page.wait_for_function(
-        "before => { const find = (root) => root.querySelector('.proche[data-shown]')"
-        " ?? [...root.querySelectorAll('*')].map((e) => e.shadowRoot && find(e.shadowRoot)).find(Boolean);"
-        " const map = find(document); return map && map.dataset.shown !== before; }",
-        arg=before,
-    )
+    act()
+    until(page, lambda: shown(page) not in ("", before), "a new picture")
+    at_rest(page)
+
+
+def move(page: Page, act: Callable[[], object]) -> None:
+    """Do something that moves the camera, and wait until it has come to rest elsewhere."""
+    before = camera(page)
+    act()
+    until(page, lambda: camera(page) != before, "a camera that moved")
+    at_rest(page)
 
 
 def picture(page: Page) -> np.ndarray:
@@ -41,8 +64,10 @@ def picture(page: Page) -> np.ndarray:
 
 
 def camera(page: Page) -> tuple[float, float, float]:
-    page.wait_for_function("location.hash.startsWith('#map=')")
-    zoom, lat, lon = re.fullmatch(r".*#map=([\d.]+)/(-?[\d.]+)/(-?[\d.]+)", page.url).groups()
+    """Zoom, latitude and longitude as the address tells them."""
+    found = re.fullmatch(r"#map=([\d.]+)/(-?[\d.]+)/(-?[\d.]+)", page.evaluate("location.hash"))
+    assert found, f"the address has no camera: {page.url}"
+    zoom, lat, lon = found.groups()
     return float(zoom), float(lat), float(lon)
 
 

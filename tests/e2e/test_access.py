@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests.e2e.conftest import ARTIFACTS, Server
-from tests.e2e.driver import open_map
+from tests.e2e.driver import at_rest, open_map, until
 
 pytestmark = pytest.mark.e2e
 
@@ -27,8 +27,9 @@ def test_no_serious_finding(page: Page, server: Server, name: str, language: str
     else:
         open_map(page, server, f"{name}{query}")
     # While a script runs, Streamlit fades what it may replace: contrast is judged on the page at rest.
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
-    page.wait_for_timeout(1500)
+    at_rest(page)
+    until(page, lambda: page.locator('[data-stale="true"]').count() == 0, "a page without faded parts")
+    page.wait_for_timeout(500)  # the longest transition of a style
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     serious = [v for v in found if v["impact"] in ("serious", "critical") and v["id"] not in FRAME]
     ARTIFACTS.mkdir(exist_ok=True)

@@ -66,7 +66,7 @@ def test_the_cutoff_moves_in_the_browser_and_ends_up_in_the_address(page: Page, 
     before = picture(page)
     change(page, lambda: [slider.focus(), slider.press("Home")])
     assert (np.abs(before - picture(page)).max(axis=2) > 20).mean() > 0.02
-    page.wait_for_function("location.search.includes('cutoff=5')")
+    page.wait_for_url("**cutoff=5**")
     weight = Run.open("demo", server.runs[0]).weight
     served = weight[(cells["walk_sorting_minutes"] <= 5).to_numpy()].sum()
     expect(page.locator(".proche .served")).to_contain_text(f"({served:,.0f})")

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Server, keep, start_server
-from tests.e2e.driver import change, click_at, open_map, pick
+from tests.e2e.driver import at_rest, change, click_at, open_map, pick
 
 pytestmark = pytest.mark.e2e
 
@@ -119,7 +119,7 @@ def hostile_server(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("name", ["", "gaps", "sites", "proposals", "programme", "about"])
 def test_nothing_from_data_is_read_as_markup(page: Page, hostile_server: Server, name: str) -> None:
     page.goto(f"{hostile_server.url}/{name}?lang=en&category=sorting&layers=places+gaps+sites")
-    page.get_by_text("Proche").first.wait_for()
+    page.get_by_role("heading").nth(1).wait_for()
     if name not in ("programme", "about"):
         page.locator(".proche[data-shown]").first.wait_for()
     if name == "":
@@ -129,7 +129,7 @@ def test_nothing_from_data_is_read_as_markup(page: Page, hostile_server: Server,
         places = gpd.read_parquet(hostile_server.runs[0] / "opportunities.parquet")
         point = places[places["category"] == "sorting"].geometry.iloc[0].representative_point()
         click_at(page, point.x, point.y)
-    page.wait_for_timeout(1000)
+    at_rest(page)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x], a[href^=javascript]").count() == 0
     keep(page, f"hostile-{name or 'explore'}")

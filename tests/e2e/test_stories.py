@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Server, keep
-from tests.e2e.driver import camera, change, click_at, open_map, pick, picture, shown
+from tests.e2e.driver import at_rest, camera, change, click_at, move, open_map, pick, picture, shown, until
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +35,7 @@ def test_a_shared_link_opens_the_same_view(page: Page, server: Server) -> None:
     other = page.context.new_page()
     other.goto(address)
     other.locator(".proche[data-shown]").first.wait_for()
-    other.wait_for_timeout(400)
+    at_rest(other)
     assert other.url == address
     assert (np.abs(picture(other) - before).max(axis=2) > 30).mean() < 0.01
     other.close()
@@ -44,17 +44,28 @@ def test_a_shared_link_opens_the_same_view(page: Page, server: Server) -> None:
 def test_the_camera_stays_through_reruns_and_pages(page: Page, server: Server) -> None:
     open_map(page, server, "?lang=en")
     page.locator(".proche canvas").click(position={"x": 5, "y": 5})
-    page.keyboard.press("Equal")
-    page.wait_for_timeout(900)
+    move(page, lambda: page.keyboard.press("Equal"))
     zoomed = camera(page)
     change(page, lambda: pick(page, "By bike"))
     assert camera(page) == zoomed
     page.get_by_role("link", name="Gaps").first.click()
     page.wait_for_url("**/gaps**")
     page.locator(".proche[data-shown]").first.wait_for()
-    page.wait_for_timeout(400)
+    at_rest(page)
     assert camera(page)[0] == pytest.approx(zoomed[0], abs=0.01)
     assert "mode=bike" in page.url
+
+
+def test_the_address_keeps_its_camera_when_the_server_rewrites_it(page: Page, server: Server) -> None:
+    open_map(page, server, "?lang=en")
+    before = camera(page)
+    page.evaluate("history.pushState({}, '', location.pathname + location.search + '&late=1')")
+    assert "&late=1#map=" in page.url
+    assert camera(page) == before
+    page.get_by_role("link", name="About the data").first.click()
+    page.wait_for_url("**/about**")
+    page.get_by_text("ODbL").first.wait_for()
+    assert "#map=" not in page.url, "a page without a map has no camera"
 
 
 def test_what_is_seen_is_saved_as_a_picture(page: Page, server: Server) -> None:
@@ -94,12 +105,11 @@ def test_two_layers_side_by_side_move_together(page: Page, server: Server) -> No
     page.get_by_text("Compare two layers").click()
     expect(page.locator(".proche .canvas")).to_have_count(2)
     expect(page.locator(".proche[data-shown]")).to_have_count(2)
-    page.wait_for_timeout(500)
+    at_rest(page)
     left, right = page.locator(".proche .canvas").all()
     before = right.screenshot()
     left.locator("canvas").click(position={"x": 5, "y": 5})
-    page.keyboard.press("Equal")
-    page.wait_for_timeout(1200)
+    move(page, lambda: page.keyboard.press("Equal"))
     assert right.screenshot() != before
     keep(page, "compare")
 
@@ -109,9 +119,7 @@ def test_a_street_is_found_by_name_and_flown_to(page: Page, server: Server) -> N
     before = camera(page)
     page.get_by_label("Find a street or a place").fill("snellman")
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Snellmaninkatu · street").click()
-    page.wait_for_function("hash => location.hash !== hash", arg=page.evaluate("location.hash"))
-    page.wait_for_timeout(800)
+    move(page, page.get_by_role("button", name="Snellmaninkatu · street").click)
     assert camera(page)[0] > before[0]
 
 
@@ -120,14 +128,11 @@ def test_the_cutoff_plays_without_the_server(page: Page, server: Server) -> None
     served = page.locator(".proche .served")
     first = served.inner_text()
     page.get_by_role("button", name="Play the cutoff").click()
-    page.wait_for_function(
-        "n => { const f = (r) => r.querySelector('.proche input[type=range]') ?? [...r.querySelectorAll('*')]"
-        ".map((e) => e.shadowRoot && f(e.shadowRoot)).find(Boolean); return Number(f(document).value) >= n; }",
-        arg=14,
-    )
+    slider = page.locator(".proche input[type=range]").first
+    until(page, lambda: int(slider.input_value()) >= 14, "a cutoff of 14 minutes")
     assert "cutoff=10" in page.url, "the address must wait until the slider rests"
     page.get_by_role("button", name="Pause").click()
-    page.wait_for_function("!location.search.includes('cutoff=10')")
+    page.wait_for_url(lambda url: "cutoff=10" not in url)
     assert served.inner_text() != first
 
 
@@ -137,7 +142,7 @@ def test_a_gap_is_flown_to(page: Page, server: Server) -> None:
     first = gaps[(gaps["mode"] == "walk") & (gaps["category"] == "all") & (gaps["rank"] == 1)].iloc[0]
     before = camera(page)
     change(page, page.get_by_role("button", name="Show on the map").first.click)
-    page.wait_for_timeout(900)
+    assert "gap=walk-all-1" in page.url
     zoom, lat, lon = camera(page)
     assert zoom > before[0]
     west, south, east, north = first.geometry.bounds
@@ -156,9 +161,12 @@ def test_the_number_of_sites_moves_map_and_curve_at_once(page: Page, server: Ser
     slider.focus()
     slider.press("Home")
     expect(text).to_contain_text(f"({facts['curve'][0]:,.0f}, +0)")
-    page.wait_for_function("location.search.includes('sites=0')")
-    page.wait_for_timeout(600)
-    assert (np.abs(before - picture(page)).max(axis=2) > 60).sum() > 400, "the new sites stayed on the map"
+    page.wait_for_url("**sites=0**")
+    until(
+        page,
+        lambda: (np.abs(before - picture(page)).max(axis=2) > 60).sum() > 400,
+        "a map without the new sites",
+    )
     keep(page, "sites")
 
 
@@ -178,10 +186,8 @@ def test_the_map_works_with_the_keyboard_alone(page: Page, server: Server) -> No
     canvas = page.locator(".proche canvas")
     canvas.focus()
     start = camera(page)
-    page.keyboard.press("ArrowUp")
-    page.wait_for_timeout(700)
-    page.keyboard.press("Equal")
-    page.wait_for_timeout(700)
+    move(page, lambda: page.keyboard.press("ArrowUp"))
+    move(page, lambda: page.keyboard.press("Equal"))
     assert camera(page) != start
     page.keyboard.press("Enter")
     page.wait_for_url("**cell=**")

@@ -1,5 +1,6 @@
 // The map component. Streamlit calls the default export once for every change of data; the map itself stays.
 
+import { forgetAddress, keepInAddress } from "./address.js";
 import { Cells, UNREACHABLE } from "./cells.js";
 import { Curve } from "./curve.js";
 import { el } from "./dom.js";
@@ -73,6 +74,7 @@ class ProcheMap {
     curves.get(header.legend)?.move();
     this.cells.dim(header.dim);
     this.fly(header);
+    this.remember();
     this.note.textContent = "";
     this.map.once("idle", () => { this.frame.dataset.shown = header.serial; });
     this.map.triggerRepaint();
@@ -120,7 +122,9 @@ class ProcheMap {
     this.map.on("mousemove", (event) => this.hover(event));
     this.map.on("mouseout", () => { this.tip.hidden = true; });
     this.map.on("move", () => this.lead());
+    this.map.on("movestart", () => { delete this.frame.dataset.still; });
     this.map.on("moveend", () => this.remember());
+    this.map.on("idle", () => { this.frame.dataset.still = ""; });
     this.map.getCanvas().addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.choose(this.map.getCenter());
     });
@@ -156,8 +160,7 @@ class ProcheMap {
   remember() {
     const { lng, lat } = this.map.getCenter(), zoom = this.map.getZoom();
     cameras.set(this.header.run, { center: [lng, lat], zoom });
-    const hash = `#map=${zoom.toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`;
-    if (location.hash !== hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
+    keepInAddress(`#map=${zoom.toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
   }
 
   fly({ flight }) {
@@ -179,6 +182,7 @@ class ProcheMap {
 
   remove() {
     shownMaps.delete(this);
+    if (!shownMaps.size) forgetAddress();
     this.legend.stop(false);
     this.legend.root.remove();
     this.resize?.disconnect();

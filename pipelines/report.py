@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pipelines.rundir import RunDirectory
 
+_CUT_OFF = 0.1
+"""Share of a network that may be cut off from its main part before the headline says so."""
+
 _MODES = {"walk": "on foot", "bike": "by bicycle", "street30": "by motor vehicle at 30 km/h"}
 
 
@@ -26,7 +29,34 @@ def headline(run: RunDirectory) -> str:
         lines.append(
             f"  {summary['cells_edge_affected']} cells lie near the end of the data and may see too little"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  ! {w}" for w in warnings(run))])
+
+
+def warnings(run: RunDirectory) -> list[str]:
+    """What a reader must know before believing the figures: places or streets that the data lack, in sentences."""
+    reports = run.manifest["reports"]
+    opportunities = reports["opportunities"]
+    found = [
+        f"no {name} in the data: their figures are empty, not bad"
+        for name in run.categories
+        if not opportunities["places"].get(name)
+    ]
+    places = sum(opportunities["places"].values())
+    for mode in run.modes:
+        parts = reports[f"network_{mode}"]["dropped"].get("components", {})
+        kept, dropped = parts.get("km_kept", 0.0), parts.get("km_dropped", 0.0)
+        if dropped > _CUT_OFF * (kept + dropped):
+            found.append(
+                f"{_MODES.get(mode, mode)}: {dropped:.0f} of {kept + dropped:.0f} km of streets are cut off from "
+                "the main part and were left out"
+            )
+        rejected = opportunities["rejected"].get(mode, 0)
+        if places and rejected > _CUT_OFF * places:
+            found.append(
+                f"{_MODES.get(mode, mode)}: {rejected} of {places} places are too far from a street to be reached; "
+                "opportunities.parquet gives the reasons"
+            )
+    return found
 
 
 def _percent(share: float | None) -> str:

@@ -23,7 +23,7 @@ from engine.network.junction import (
     restrict_turns,
     restrictions_in_force,
 )
-from engine.network.plaza import Crossings, plaza_crossings
+from engine.network.plaza import Crossings, is_area_way, plaza_crossings
 from engine.network.profile import ModeProfile
 from engine.network.simplify import CROSSING, STREET, Chains, Index, Segments, chains, strong_components
 from engine.network.slope import Elevation, cycling_factor, slope_profile, tobler_factor
@@ -80,7 +80,10 @@ def build_network(
         }
     segments, height = _timed(extract, segments, ways, profile, elevation=elevation, dropped=dropped)
     nodes, segments = _cut(extract, segments, profile, dropped)
-    segments = segments.take(_main(nodes, segments.a, segments.b, segments, report=dropped))
+    street_m = np.where((segments.kind == STREET) & ~is_area_way(tags)[segments.way], segments.length_m, 0.0)
+    main = _main(nodes, segments.a, segments.b, segments)
+    dropped["components"] = main.report(street_m)
+    segments = segments.take(main.inside)
     turns = _restrictions(extract, profile)
     fixed = np.zeros(len(nodes.node_id), dtype=bool)
     fixed[list(turns.at)] = True
@@ -89,7 +92,7 @@ def build_network(
     if profile.mode == "street30":
         way_id = extract.ways["way_id"].to_numpy(np.int64)
         nodes, streets, dropped["turn_restrictions"] = restrict_turns(nodes, streets, turns, way_id=way_id)
-        streets = streets.take(_main(nodes, streets.u, streets.v, streets))
+        streets = streets.take(_main(nodes, streets.u, streets.v, streets).inside)
     return _network(
         extract, profile, _Made(nodes, segments, runs, streets), ways=ways, height=height, dropped=dropped
     )
@@ -318,44 +321,41 @@ def _restrictions(extract: OsmExtract, profile: ModeProfile) -> Restrictions:
     return restrictions_in_force(table, node_id=extract.node_id, moment=profile.moment)
 
 
-def _main(
-    nodes: Nodes,
-    a: Index,
-    b: Index,
-    edges: Segments | Streets,
-    *,
-    report: dict[str, Any] | None = None,
-) -> BoolArray:
-    """Edges within the largest strongly connected component (by nodes, ties by the lowest node)."""
+@dataclass(frozen=True, eq=False)
+class _Main:
+    """Which edges lie within the largest strongly connected component, and the size of every component in nodes."""
+
+    inside: BoolArray
+    sizes: Index
+
+    def report(self, street_m: FloatArray) -> dict[str, Any]:
+        """
+        What is kept and dropped, for the manifest.
+
+        Kilometres are of streets proper: outlines of squares and lines across them do not count.
+        """
+        kept = int(self.sizes[0]) if len(self.sizes) else 0
+        return {
+            "number": len(self.sizes),
+            "next_largest_nodes": self.sizes[1:6].tolist(),
+            "nodes_kept": kept,
+            "nodes_dropped": int(self.sizes.sum()) - kept,
+            "km_kept": round(float(street_m[self.inside].sum()) / 1000, 3),
+            "km_dropped": round(float(street_m[~self.inside].sum()) / 1000, 3),
+        }
+
+
+def _main(nodes: Nodes, a: Index, b: Index, edges: Segments | Streets) -> _Main:
+    """Find the largest strongly connected component (by nodes, ties by the lowest node)."""
     n = len(nodes.node_id)
     if not len(a):
-        if report is not None:
-            none = {
-                "next_largest_nodes": [],
-                "nodes_kept": 0,
-                "nodes_dropped": 0,
-                "km_kept": 0.0,
-                "km_dropped": 0.0,
-            }
-            report["components"] = {"number": 0, **none}
-        return np.zeros(0, dtype=bool)
+        return _Main(np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64))
     label = strong_components(n, a, b, forward=edges.forward_ms >= 0, backward=edges.backward_ms >= 0)
     touched = np.zeros(n, dtype=bool)
     touched[a] = touched[b] = True
     size = np.bincount(label[touched], minlength=n)
     main = int(np.argmax(size))
-    inside = np.asarray((label[a] == main) & (label[b] == main))
-    if report is not None:
-        sizes = np.sort(size[size > 0])[::-1]
-        report["components"] = {
-            "number": len(sizes),
-            "next_largest_nodes": [int(s) for s in sizes[1:6]],
-            "nodes_kept": int(size[main]),
-            "nodes_dropped": int(touched.sum() - size[main]),
-            "km_kept": round(float(edges.length_m[inside].sum()) / 1000, 3),
-            "km_dropped": round(float(edges.length_m[~inside].sum()) / 1000, 3),
-        }
-    return inside
+    return _Main(np.asarray((label[a] == main) & (label[b] == main)), np.sort(size[size > 0])[::-1])
 
 
 def _streets(segments: Segments, runs: Chains) -> Streets:

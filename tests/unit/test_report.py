@@ -1,0 +1,35 @@
+"""What the headline warns of: a figure that the data cannot carry is said to be so."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from pipelines.report import warnings
+from pipelines.rundir import RunDirectory
+
+
+def run_of(*, km_dropped: float, rejected: int, schools: int) -> RunDirectory:
+    reports: dict[str, Any] = {
+        "opportunities": {"places": {"shops": 10, "schools": schools}, "rejected": {"walk": rejected}},
+        "network_walk": {"dropped": {"components": {"km_kept": 90.0, "km_dropped": km_dropped}}},
+    }
+    found = SimpleNamespace(modes=["walk"], categories=["shops", "schools"], manifest={"reports": reports})
+    return cast("RunDirectory", found)
+
+
+def test_sound_data_need_no_warning() -> None:
+    assert warnings(run_of(km_dropped=10.0, rejected=1, schools=1)) == []
+
+
+def test_lacking_places_islands_and_rejected_places_are_said() -> None:
+    absent, islands, rejected = warnings(run_of(km_dropped=20.0, rejected=9, schools=0))
+    assert absent == "no schools in the data: their figures are empty, not bad"
+    assert islands.startswith("on foot: 20 of 110 km of streets are cut off")
+    assert rejected.startswith("on foot: 9 of 10 places are too far from a street")
+
+
+def test_a_network_of_tables_that_counts_no_parts_is_taken_as_whole() -> None:
+    run = run_of(km_dropped=0.0, rejected=0, schools=1)
+    run.manifest["reports"]["network_walk"]["dropped"] = {}
+    assert warnings(run) == []

@@ -326,7 +326,7 @@ class _Main:
     """Which edges lie within the largest strongly connected component, and the size of every component in nodes."""
 
     inside: BoolArray
-    sizes: Index
+    sizes: npt.NDArray[np.int64]
 
     def report(self, street_m: FloatArray) -> dict[str, Any]:
         """
@@ -353,7 +353,7 @@ def _main(nodes: Nodes, a: Index, b: Index, edges: Segments | Streets) -> _Main:
     label = strong_components(n, a, b, forward=edges.forward_ms >= 0, backward=edges.backward_ms >= 0)
     touched = np.zeros(n, dtype=bool)
     touched[a] = touched[b] = True
-    size = np.bincount(label[touched], minlength=n)
+    size = np.bincount(label[touched], minlength=n).astype(np.int64)
     main = int(np.argmax(size))
     return _Main(np.asarray((label[a] == main) & (label[b] == main)), np.sort(size[size > 0])[::-1])
 

@@ -108,12 +108,23 @@ def local_metres(network: StreetNetwork) -> LocalMetres:
     return plane
 
 
+_COORDS: WeakKeyDictionary[StreetNetwork, npt.NDArray[np.float64]] = WeakKeyDictionary()
+
+
+def metric_coords(network: StreetNetwork) -> npt.NDArray[np.float64]:
+    """[m] ``network.coords`` in the plane of `local_metres`; kept as long as the network lives."""
+    known = _COORDS.get(network)
+    if known is None:
+        known = _COORDS[network] = local_metres(network).project(network.coords)
+    return known
+
+
 def metric_streets(network: StreetNetwork) -> npt.NDArray[np.object_]:
     """[m] One LineString a street in the plane of `local_metres`, from ``u`` to ``v``."""
     if not len(network.streets):
         return np.empty(0, dtype=object)
-    xy = local_metres(network).project(network.coords)
-    lines = shapely.from_ragged_array(shapely.GeometryType.LINESTRING, xy, (network.offsets,))
+    line = shapely.GeometryType.LINESTRING
+    lines = shapely.from_ragged_array(line, metric_coords(network), (network.offsets,))
     return np.asarray(lines, dtype=object)
 
 

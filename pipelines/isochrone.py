@@ -16,10 +16,10 @@ from engine.reach.isochrone import (
     cells_outline,
     isochrone_buffer,
     isochrone_cells,
-    isochrone_outline,
     reached_lines,
     reached_streets,
 )
+from engine.reach.outline import isochrone_outline
 from engine.snapping import snap
 from pipelines.errors import ConfigError
 from pipelines.rundir import RunDirectory

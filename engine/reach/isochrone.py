@@ -1,32 +1,22 @@
-"""Isochrones: the streets that a point reaches within a time, cut where the time runs out, and outlines of them."""
+"""Isochrones: the streets that a point reaches within a time, cut where the time runs out, and shapes of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rasterio.features
-import scipy.ndimage
 import shapely
-from rasterio import Affine
 
 from engine.cells import StreetPieces, cell_polygons
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
-from engine.reach.compiled import kernel
+from engine.reach.compiled import inner, kernel
 from engine.reach.graph import UNREACHABLE, reach_graph
-from engine.reach.search import ball
-from engine.snapping import Snaps, local_metres
+from engine.reach.search import FAR, ball
+from engine.snapping import Snaps, local_metres, metric_coords
 
 FloatArray = npt.NDArray[np.float64]
-_FINEST_M = 10.0
-"""[m] Side of a pixel of an outline, where the isochrone is small enough for it."""
-_PIXELS = 256
-"""Pixels along the longer side of a larger one."""
-_FILLED_M2 = 20_000.0
-"""[m²] Courtyards up to this size, with reached streets all around, belong to the isochrone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,150 +75,172 @@ def reached_streets(network: StreetNetwork, origin: Snaps, *, limit_ms: int) -> 
         msg = f"an isochrone needs one point on the {network.mode} network and a limit of 0 ms or more; found {why}"
         raise InputError(msg)
     graph = reach_graph(network)
-    street, fraction = int(origin.street[0]), float(origin.fraction[0])
+    street, fraction, walk = int(origin.street[0]), float(origin.fraction[0]), int(origin.access_ms[0])
     forward, backward = int(network.forward_ms[street]), int(network.backward_ms[street])
-    rest = limit_ms - int(origin.access_ms[0])
-    at_street = np.full(network.n_vertices, UNREACHABLE, dtype=np.int32)
+    rest = limit_ms - walk
+    at_vertex = np.full(network.n_vertices, UNREACHABLE, dtype=np.int32)
     if rest < 0:
         nothing = np.empty(0)
-        return ReachedStreets(np.empty(0, np.int32), nothing, nothing, at_street, limit_ms)
-    ahead = forward - round(forward * fraction) if forward >= 0 else UNREACHABLE
-    behind = round(backward * fraction) if backward >= 0 else UNREACHABLE
-    seeds = [(int(network.v[street]), ahead), (int(network.u[street]), behind)]
-    seeds = [(vertex, time) for vertex, time in seeds if time <= rest]
-    slots = graph.slot[[vertex for vertex, _ in seeds]]
+        return ReachedStreets(np.empty(0, np.int32), nothing, nothing, at_vertex, limit_ms)
+    seeds = [(network.v[street], forward - round(forward * fraction))] if forward >= 0 else []
+    seeds += [(network.u[street], round(backward * fraction))] if backward >= 0 else []
+    slots = graph.slot[np.array([vertex for vertex, _ in seeds], dtype=np.int32)]
+    times = np.array([time for _, time in seeds], dtype=np.int32)
     with graph.borrow(rest) as scratch:
-        times = np.array([time for _, time in seeds], dtype=np.int32)
-        n = ball(*graph.out_of, slots, times, np.int64(rest), graph.shift, scratch)
-        found = scratch.found[:n].copy()
-        at_street[graph.vertex[found]] = scratch.time_ms[found]
+        n = ball(*graph.out_of, slots, times, rest, graph.shift, tuple(scratch))
+        found = scratch.found[:n]
+        room = 2 * int((graph.incident[0][found + 1] - graph.incident[0][found]).sum()) + 3
+        out = (np.empty(room, dtype=np.int32), np.empty(room), np.empty(room))
+        number = _cut(
+            found, graph.incident, graph.touching[1], graph.ends, graph.rank[street], street, fraction, rest,
+            scratch.time_ms, out,
+        )  # fmt: skip
+        at_vertex[graph.vertex[found]] = scratch.time_ms[found] + walk
         scratch.time_ms[found] = UNREACHABLE
-    parts = _parts(network, at_street, np.unique(np.append(_touched(graph.incident, found), street)), rest)
-    if forward > 0 or backward > 0:
-        low = fraction - (rest / backward if backward > 0 else 0.0)
-        high = fraction + (rest / forward if forward > 0 else 0.0)
-        parts.append((np.array([street]), np.array([max(low, 0.0)]), np.array([min(high, 1.0)])))
-    merged = _merged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    reached = at_street < UNREACHABLE
-    at_street[reached] += int(origin.access_ms[0])
-    return ReachedStreets(*merged, at_street, limit_ms)
+    order = np.argsort(out[0][:number], kind="stable")
+    return ReachedStreets(out[0][order], out[1][order], out[2][order], at_vertex, limit_ms)
 
 
-def _touched(
-    incident: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]], slots: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
-    """Streets that touch some slots."""
-    indptr, street = incident
-    counts = indptr[slots + 1] - indptr[slots]
-    first = (
-        np.repeat(indptr[slots] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-        if len(slots)
-        else counts
-    )
-    return np.unique(street[first + np.arange(int(counts.sum()))]).astype(np.int64)
+@kernel
+def _cut(found, incident, rank, ends, own_rank, own, at, limit, time_ms, out):  # type: ignore[no-untyped-def]
+    """
+    Cut the streets that touch what is found, and the one on which the origin lies, where the time runs out.
+
+    Every part begins at an end of its street, or at the origin. Parts of one street follow each other; return their
+    number.
+    """
+    n = np.int64(0)
+    for i in range(len(found)):
+        here = found[i]
+        for a in range(incident[0][here], incident[0][here + 1]):
+            row = ends[rank[a]]
+            if rank[a] == own_rank or (here == row[1] and row[0] != row[1] and time_ms[row[0]] != FAR):
+                continue  # a street with both ends in reach is taken from u
+            low, high = _open(row, limit, time_ms)
+            if low >= high:
+                n = _keep(out, n, incident[1][a], 0.0, 1.0)
+            else:
+                n = _keep(out, n, incident[1][a], 0.0, low)
+                n = _keep(out, n, incident[1][a], high, 1.0)
+    row = ends[own_rank]
+    low, high = _open(row, limit, time_ms)
+    start, stop = at - _far(limit, row[3]), at + _far(limit, row[2])
+    start, stop = max(start, 0.0), min(stop, 1.0)
+    if start <= low:
+        start, low = 0.0, 0.0
+    if stop >= high:
+        stop, high = 1.0, 1.0
+    n = _keep(out, n, own, 0.0, low)
+    n = _keep(out, n, own, start, stop)
+    return _keep(out, n, own, high, 1.0)
 
 
-def _parts(
-    network: StreetNetwork, time: npt.NDArray[np.int32], streets: npt.NDArray[np.int64], limit: int
-) -> list[tuple[npt.NDArray[np.int64], FloatArray, FloatArray]]:
-    """Parts reached from the first end and from the last end of each street."""
-    parts = []
-    ends = ((network.u, network.forward_ms, False), (network.v, network.backward_ms, True))
-    for vertex, takes, turned in ends:
-        here, length = time[vertex[streets]].astype(np.int64), takes[streets]
-        go = (here <= limit) & (length >= 0)
-        left = (limit - here[go]).astype(np.float64)
-        far = np.where(left >= length[go], 1.0, left / np.maximum(length[go], 1))
-        kept = streets[go]
-        parts.append((kept, 1.0 - far, np.ones(len(far))) if turned else (kept, np.zeros(len(far)), far))
-    return parts
+@inner
+def _open(row, limit, time_ms):  # type: ignore[no-untyped-def]
+    """Fraction up to which a street is reached from its first end, and from which on it is from its last."""
+    low, high = 0.0, 1.0
+    if time_ms[row[0]] <= limit:
+        low = _far(limit - time_ms[row[0]], row[2])
+    if time_ms[row[1]] <= limit:
+        high = 1.0 - _far(limit - time_ms[row[1]], row[3])
+    return low, high
 
 
-def _merged(
-    street: npt.NDArray[np.int64], start: FloatArray, stop: FloatArray
-) -> tuple[npt.NDArray[np.int32], FloatArray, FloatArray]:
-    """Join parts of one street that overlap; drop those without length."""
-    kept = stop > start
-    street, start, stop = street[kept], start[kept], stop[kept]
-    order = np.lexsort((start, street))
-    street, start, stop = street[order], start[order], stop[order]
-    if not len(street):
-        return street.astype(np.int32), start, stop
-    reach = street * 2.0 + np.minimum(stop, 1.0)  # grows along the order, and never joins two streets
-    before = np.maximum.accumulate(reach)[:-1]
-    new = np.append(True, street[1:] * 2.0 + start[1:] > before)
-    first = np.flatnonzero(new)
-    last = np.maximum.reduceat(stop, first)
-    return street[first].astype(np.int32), start[first], last
+@inner
+def _far(left, takes):  # type: ignore[no-untyped-def]
+    """Share of a street that a time suffices for; none of one that is closed."""
+    if takes < 0:
+        return 0.0
+    return 1.0 if left >= takes else left / takes
+
+
+@inner
+def _keep(out, n, street, start, stop):  # type: ignore[no-untyped-def]
+    """Note a part unless it has no length; return the new number of parts."""
+    if stop <= start:
+        return n
+    out[0][n], out[1][n], out[2][n] = street, start, stop
+    return n + 1
 
 
 def reached_lines(network: StreetNetwork, reached: ReachedStreets) -> npt.NDArray[np.object_]:
     """[deg] One LineString a reached part, EPSG:4326."""
-    begin, end, owner = _reached_segments(network, reached)
-    xy = np.stack([begin, end], axis=1)
-    lines = shapely.linestrings(xy) if len(xy) else np.empty(0, dtype=object)
-    rows = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])) if len(owner) else np.empty(0, dtype=int)
-    groups = np.split(np.asarray(lines, dtype=object), rows[1:]) if len(rows) else []
+    segments, part = reached_segments(network, reached, network.coords)
+    lines = np.asarray(shapely.linestrings(segments.reshape(-1, 2, 2)), dtype=object)
+    rows = np.flatnonzero(np.diff(part, prepend=-1)) if len(part) else np.empty(0, dtype=int)
+    groups = np.split(lines, rows[1:]) if len(rows) else []
     return np.array([shapely.line_merge(shapely.multilinestrings(g)) for g in groups], dtype=object)
 
 
-def isochrone_outline(
-    network: StreetNetwork, reached: ReachedStreets, *, radius_m: float = 45.0
-) -> shapely.MultiPolygon:
+def reached_segments(
+    network: StreetNetwork, reached: ReachedStreets, coords: FloatArray
+) -> tuple[FloatArray, npt.NDArray[np.int32]]:
     """
-    Outline what is reached: the ground whose nearest street point is reached.
-
-    A spot belongs to the outline if a street lies within `radius_m` of it and the nearest street point is a reached
-    one. So the outline ends half-way to the next street that is not reached, and never lies over the far bank of a
-    river or railway that is not crossed. Courtyards of up to 2 ha that only reached streets surround are filled.
+    Give the straight pieces of what is reached.
 
     Parameters
     ----------
-    network
-        The streets, reached or not.
-    reached
-        Of `reached_streets`.
-    radius_m
-        [m] How far from a street its ground extends.
+    network, reached
+        The streets, and the parts of them that are reached.
+    coords
+        Points of the streets in the plane of the result: ``network.coords``, or `metric_coords`.
 
     Returns
     -------
-    shapely.MultiPolygon
-        [deg] EPSG:4326, corners cut (Chaikin 1974); empty where nothing is reached.
-
-    References
-    ----------
-    Chaikin, G. (1974). An algorithm for high-speed curve generation. Computer Graphics and Image Processing 3, 346–349.
+    tuple of numpy.ndarray
+        (x, y) of the begin and the end of each piece, shape (pieces, 4), and the reached part that it belongs to.
     """
-    begin, end, _ = _reached_segments(network, reached)
-    if not len(begin):
-        return shapely.MultiPolygon()
-    plane = local_metres(network)
-    inside = np.column_stack([plane.project(begin), plane.project(end)])
-    low = inside.reshape(-1, 2).min(axis=0) - 2 * radius_m
-    high = inside.reshape(-1, 2).max(axis=0) + 2 * radius_m
-    pixel = max(_FINEST_M, float((high - low).max()) / _PIXELS)
-    shape = tuple(int(x) for x in np.ceil((high - low) / pixel).astype(int)[::-1])
-    outside = _others(network, reached, low, high)
-    segments = np.concatenate([outside, inside])
-    flags = np.repeat(np.array([1, 2], dtype=np.uint8), [len(outside), len(inside)])
-    owner = np.zeros(shape, dtype=np.uint8)
-    _stamp(segments, flags, low, pixel, np.full(shape, radius_m**2), owner)
-    mask = _filled(owner, pixel)
-    return _traced(mask, Affine(pixel, 0, low[0], 0, pixel, low[1]), network, pixel)
+    room = int((network.offsets[reached.street + 1] - network.offsets[reached.street]).sum())
+    segments, part = np.empty((room, 4)), np.empty(room, dtype=np.int32)
+    n = _straight(
+        reached.street, reached.start, reached.stop, network.offsets, metric_coords(network), coords, segments, part
+    )  # fmt: skip
+    return segments[:n], part[:n]
+
+
+@kernel
+def _straight(street, start, stop, offsets, metres, coords, segments, owner):  # type: ignore[no-untyped-def]
+    """Write the straight pieces of parts of streets; return their number."""
+    n = np.int64(0)
+    for i in range(len(street)):
+        first, last = offsets[street[i]], offsets[street[i] + 1]
+        total = length_of(metres, first, last)
+        run = 0.0
+        for p in range(first, last - 1):
+            width = length_of(metres, p, p + 2) / total if total > 0.0 else 1.0 / (last - first - 1)
+            a = min(max((start[i] - run) / width, 0.0), 1.0) if width > 0.0 else 0.0
+            b = min(max((stop[i] - run) / width, 0.0), 1.0) if width > 0.0 else 0.0
+            run += width
+            if b <= a:
+                continue
+            for c in range(2):
+                step = coords[p + 1, c] - coords[p, c]
+                segments[n, c], segments[n, 2 + c] = coords[p, c] + a * step, coords[p, c] + b * step
+            owner[n] = i
+            n += 1
+    return n
+
+
+@inner
+def length_of(metres, first, last):  # type: ignore[no-untyped-def]
+    """[m] Length of the line through some points."""
+    total = 0.0
+    for p in range(first, last - 1):
+        dx, dy = metres[p + 1, 0] - metres[p, 0], metres[p + 1, 1] - metres[p, 1]
+        total += (dx * dx + dy * dy) ** 0.5
+    return total
 
 
 def isochrone_buffer(
     network: StreetNetwork, reached: ReachedStreets, *, radius_m: float = 25.0
 ) -> shapely.Geometry:
     """[deg] The reached streets widened by `radius_m` on either side: exact, and slower than the outline."""
-    begin, end, _ = _reached_segments(network, reached)
-    if not len(begin):
+    segments, _ = reached_segments(network, reached, metric_coords(network))
+    if not len(segments):
         return shapely.MultiPolygon()
-    plane = local_metres(network)
-    lines = shapely.linestrings(np.stack([plane.project(begin), plane.project(end)], axis=1))
+    lines = shapely.linestrings(segments.reshape(-1, 2, 2))
     wide = shapely.union_all(shapely.buffer(lines, radius_m, quad_segs=4))
-    return shapely.transform(wide, plane.unproject)
+    return shapely.transform(wide, local_metres(network).unproject)
 
 
 def isochrone_cells(pieces: StreetPieces, reached: ReachedStreets) -> npt.NDArray[np.uint64]:
@@ -256,151 +268,3 @@ def isochrone_cells(pieces: StreetPieces, reached: ReachedStreets) -> npt.NDArra
 def cells_outline(cells: npt.NDArray[np.uint64]) -> shapely.Geometry:
     """[deg] Cells joined into one shape."""
     return shapely.union_all(cell_polygons(cells))
-
-
-def _reached_segments(
-    network: StreetNetwork, reached: ReachedStreets
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
-    return _segments(network, reached.street.astype(np.int64), reached.start, reached.stop)
-
-
-def _segments(
-    network: StreetNetwork, street: npt.NDArray[np.int64], start: FloatArray, stop: FloatArray
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
-    """[deg] Begin and end of each straight piece of some parts of streets, and the part that it belongs to."""
-    counts = np.diff(network.offsets)[street] - 1
-    part = np.repeat(np.arange(len(street)), counts)
-    at = (
-        np.repeat(network.offsets[street] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-        if len(street)
-        else counts
-    )
-    at = (at + np.arange(int(counts.sum()))).astype(np.int64)
-    begin, end = network.coords[at], network.coords[at + 1]
-    narrow = np.cos(np.radians(begin[:, 1]))
-    length = np.hypot((end[:, 0] - begin[:, 0]) * narrow, end[:, 1] - begin[:, 1])
-    run = np.cumsum(length)
-    before = np.concatenate([[0.0], run[:-1]])
-    opening = np.concatenate([[0], np.cumsum(counts)[:-1]])[part] if len(part) else part
-    total = np.bincount(part, weights=length, minlength=len(street))[part]
-    total = np.where(total > 0, total, 1.0)
-    low, high = (before - before[opening]) / total, (run - before[opening]) / total
-    width = np.where(high > low, high - low, 1.0)
-    a = np.clip((start[part] - low) / width, 0.0, 1.0)[:, None]
-    b = np.clip((stop[part] - low) / width, 0.0, 1.0)[:, None]
-    kept = (b > a)[:, 0]
-    step = end - begin
-    return (begin + a * step)[kept], (begin + b * step)[kept], part[kept]
-
-
-def _complement(
-    street: npt.NDArray[np.int64], start: FloatArray, stop: FloatArray
-) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
-    """What is left of streets beside some of their parts."""
-    first = np.append(True, street[1:] != street[:-1]) if len(street) else np.empty(0, dtype=bool)
-    last = np.append(first[1:], True) if len(street) else first
-    gap_start = np.where(first, 0.0, np.concatenate([[0.0], stop[:-1]]) if len(stop) else stop)
-    street = np.concatenate([street, street[last]])
-    gap_start, gap_stop = (
-        np.concatenate([gap_start, stop[last]]),
-        np.concatenate([start, np.ones(int(last.sum()))]),
-    )
-    kept = gap_stop - gap_start > 1e-9
-    return street[kept], gap_start[kept], gap_stop[kept]
-
-
-def _others(network: StreetNetwork, reached: ReachedStreets, low: FloatArray, high: FloatArray) -> FloatArray:
-    """
-    [m] Straight pieces of what is not reached within a box: (x, y) of begin and end.
-
-    Lines across a square are left out: they are ways over one ground, not grounds of their own.
-    """
-    plane = local_metres(network)
-    west, south = plane.unproject(low[None])[0]
-    east, north = plane.unproject(high[None])[0]
-    lon, lat = network.lon, network.lat
-    near = (lon >= west) & (lon <= east) & (lat >= south) & (lat <= north)
-    untouched = near[network.u] | near[network.v]
-    untouched[reached.street] = False
-    street, start, stop = _complement(reached.street.astype(np.int64), reached.start, reached.stop)
-    more = np.flatnonzero(untouched)
-    street, start = np.concatenate([street, more]), np.concatenate([start, np.zeros(len(more))])
-    stop = np.concatenate([stop, np.ones(len(more))])
-    if "area_crossing" in network.streets.columns:
-        kept = ~network.streets["area_crossing"].to_numpy(bool)[street]
-        street, start, stop = street[kept], start[kept], stop[kept]
-    begin, end, _ = _segments(network, street, start, stop)
-    return np.column_stack([plane.project(begin), plane.project(end)]) if len(begin) else np.empty((0, 4))
-
-
-@kernel
-def _stamp(segments, flags, low, pixel, best, owner):  # type: ignore[no-untyped-def]
-    """
-    Put the flag of the nearest segment into `owner`, pixel by pixel.
-
-    `best` holds the square of the distance within which a segment counts; pixels without one keep their flag.
-    """
-    rows, columns = owner.shape
-    radius = best[0, 0] ** 0.5
-    for s in range(len(segments)):
-        x0, y0 = segments[s, 0] - low[0], segments[s, 1] - low[1]
-        dx, dy = segments[s, 2] - low[0] - x0, segments[s, 3] - low[1] - y0
-        square = dx * dx + dy * dy
-        left = max(0, int((min(x0, x0 + dx) - radius) / pixel))
-        right = min(columns, int((max(x0, x0 + dx) + radius) / pixel) + 1)
-        bottom = max(0, int((min(y0, y0 + dy) - radius) / pixel))
-        top = min(rows, int((max(y0, y0 + dy) + radius) / pixel) + 1)
-        for i in range(bottom, top):
-            for j in range(left, right):
-                px, py = (j + 0.5) * pixel - x0, (i + 0.5) * pixel - y0
-                t = 0.0
-                if square > 0.0:
-                    t = min(1.0, max(0.0, (px * dx + py * dy) / square))
-                ex, ey = px - t * dx, py - t * dy
-                d = ex * ex + ey * ey
-                if flags[s] == 2:  # a pixel that a reached street runs through is reached
-                    d = max(0.0, d**0.5 - 0.75 * pixel) ** 2
-                if d < best[i, j]:
-                    best[i, j] = d
-                    owner[i, j] = flags[s]
-
-
-def _filled(owner: npt.NDArray[np.uint8], pixel: float) -> npt.NDArray[np.bool_]:
-    """Pixels of reached streets, and of small courtyards that only they surround."""
-    mask: npt.NDArray[np.bool_] = np.equal(owner, 2)
-    label, number = scipy.ndimage.label(owner == 0)
-    if not number:
-        return mask
-    size = np.bincount(label.ravel(), minlength=number + 1) * pixel * pixel
-    other = np.zeros(number + 1, dtype=bool)
-    other[np.unique(label[scipy.ndimage.binary_dilation(owner == 1)])] = True
-    border = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
-    other[np.unique(border)] = True
-    fill = ~other & (size <= _FILLED_M2)
-    fill[0] = False
-    filled: npt.NDArray[np.bool_] = mask | fill[label]
-    return filled
-
-
-def _traced(
-    mask: npt.NDArray[np.bool_], transform: Affine, network: StreetNetwork, pixel: float
-) -> shapely.MultiPolygon:
-    """[deg] Outlines of a mask, simplified by less than a pixel, corners cut."""
-    found = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=transform)
-    rough = [shapely.geometry.shape(shape) for shape, _ in found]
-    smooth = [_chaikin(shapely.simplify(polygon, 0.8 * pixel)) for polygon in rough]
-    valid = shapely.make_valid(np.array(smooth, dtype=object))
-    parts = [p for p in shapely.get_parts(shapely.union_all(valid)) if p.geom_type == "Polygon"]
-    return shapely.transform(shapely.MultiPolygon(parts), local_metres(network).unproject)
-
-
-def _chaikin(polygon: Any) -> shapely.Polygon:
-    """Cut each corner at a quarter of its sides."""
-    rings = [polygon.exterior, *polygon.interiors]
-    cut = []
-    for ring in rings:
-        xy = np.asarray(ring.coords)
-        step = np.diff(xy, axis=0)
-        both = np.stack([xy[:-1] + 0.25 * step, xy[:-1] + 0.75 * step], axis=1).reshape(-1, 2)
-        cut.append(np.vstack([both, both[:1]]))
-    return shapely.Polygon(cut[0], cut[1:])

@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,19 @@ WORKLOADS = {
     "W2walk11": "on foot, 48,951 origins",
     "W2bike11": "by bicycle, 48,951 origins",
     "W3": "vertices within 15 min of one origin, on foot",
+    "W3polygon": "the outline of that, from the point to degrees",
     "W4": "one place added, all origins brought up to date",
 }
 MARK = "<!-- measured -->\n"
 """Everything below this line of the page is written anew."""
 
 
-def run(python: str, engine: str, workload: str, bench: str, *, timeout: float) -> dict[str, Any] | None:
+def run(
+    python: str, engine: str, workload: str, bench: str, *, timeout: float, **env: str
+) -> dict[str, Any] | None:
     """One measurement; None where the engine is not installed, cannot do the workload or takes too long."""
     command = [python, str(HERE / "peers_reach.py"), engine, workload, bench]
-    quiet = os.environ | {"PYTHONWARNINGS": "ignore"}
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore"} | env
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, env=quiet, check=False
@@ -57,7 +61,7 @@ def seconds(result: dict[str, Any]) -> float:
 def agrees(result: dict[str, Any], ours: dict[str, Any]) -> str:
     """How the figures of an engine compare with ours for the same origins."""
     mine = ours["check"] if result["share"] == 1.0 else sample_of(result, ours)
-    if mine is None or not mine or result["workload"] in ("W3", "W4"):
+    if mine is None or not mine or result["workload"] in ("W3", "W3polygon", "W4"):
         return "–"
     off = abs(result["check"] - mine) / mine
     return "equal" if off == 0 else f"{off:.2%}"
@@ -70,7 +74,9 @@ def sample_of(result: dict[str, Any], ours: dict[str, Any]) -> float | None:
     return next((check for n, check in samples.items() if round(result["share"] * total) == int(n)), None)
 
 
-def measure(bench: str, peers_python: str, *, timeout: float = 300.0) -> dict[str, dict[str, dict[str, Any]]]:
+def measure(
+    bench: str, peers_python: str, *, timeout: float = 1200.0
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Every engine on every workload: workload → engine → figures."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for workload in WORKLOADS:
@@ -85,6 +91,23 @@ def measure(bench: str, peers_python: str, *, timeout: float = 300.0) -> dict[st
             flush=True,
         )
     return found
+
+
+def starts(bench: str, *, timeout: float = 600.0) -> list[dict[str, Any]]:
+    """First and second start: every kernel compiled into an empty folder, then loaded from it."""
+    with tempfile.TemporaryDirectory() as kept:
+        both = [
+            run(sys.executable, "start", "W1", bench, timeout=timeout, NUMBA_CACHE_DIR=kept) for _ in range(2)
+        ]
+    return [one for one in both if one is not None]
+
+
+def start_table(both: list[dict[str, Any]]) -> str:
+    """Markdown: what a first and a second start pay."""
+    rows = ["### Start", "", "| start | CPU, imports | CPU, kernels |", "|---|---|---|"]
+    for name, one in zip(("first: compiled", "second: loaded"), both, strict=True):
+        rows.append(f"| {name} | {told(one['prepare'][0])} | {told(one['work'][0])} |")
+    return "\n".join(rows)
 
 
 def table(found: dict[str, dict[str, dict[str, Any]]]) -> str:
@@ -121,7 +144,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     args = parser.parse_args()
     found = measure(args.bench, args.peers_python)
-    text = table(found)
+    text = f"{table(found)}\n\n{start_table(starts(args.bench))}"
     if args.write is None:
         print(text)
         return

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from engine.errors import InputError
 from engine.reach.graph import UNREACHABLE
-from engine.reach.isochrone import isochrone_outline, reached_lines, reached_streets
+from engine.reach.isochrone import reached_lines, reached_streets
+from engine.reach.outline import isochrone_outline
 from engine.snapping import snap
 from pipelines.cli import cli
 from tests.towns import exact_snaps, town

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
+import platform
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import shapely
 
+from pipelines.cache import collect, lease, limit_bytes
 from pipelines.config import Config, Mode, load_config, parse_config, slug
 from pipelines.errors import ConfigError
+from pipelines.memory import peak_mb
 from pipelines.progress import Progress
+from pipelines.quantity import shown_bytes
 from pipelines.rundir import RunDirectory
+from pipelines.runlog import RunLog
 from pipelines.steps.area import StudyArea, buffered_bounds, given_boundary, reach_m, study_area
-from pipelines.steps.context import Context
-from pipelines.steps.export import export
+from pipelines.steps.context import Context, code_digest
+from pipelines.steps.export import export, refuse_unusable
 from pipelines.steps.gaps import gaps_artifact
 from pipelines.steps.measures import measures_artifact
 from pipelines.steps.opportunities import opportunities_artifact, read_categories
@@ -30,7 +34,8 @@ from pipelines.steps.reach import reach_artifact
 from pipelines.steps.scores import scores_artifact
 from pipelines.steps.sites import KINDS, sites_artifact
 from pipelines.steps.streets import OsmSource, TableSource, keep_filter, network_artifact, profile_of
-from pipelines.store import Artifact
+from pipelines.store import Artifact, write_atomic
+from pipelines.version import __version__
 from pipelines.warm import warming
 
 
@@ -50,6 +55,7 @@ def run(
     cache: str | Path | None = None,
     base: str | Path | None = None,
     tile_cells: int | None = None,
+    profile: bool = False,
 ) -> RunDirectory:
     """
     Compute a run and give its directory.
@@ -78,6 +84,9 @@ def run(
     tile_cells
         Cells of a tile at most: a larger area is measured tile by tile, with less memory and the same results.
 
+    profile
+        Write a table of the functions that took the time, beside the log.
+
     Returns
     -------
     RunDirectory
@@ -94,6 +103,7 @@ def run(
     resolved, own_base = _configured(config, overrides)
     folder = Path(cache) if cache else cache_folder()
     target = Path(out) if out else folder / "runs" / slug(resolved.area.name)
+    refuse_unusable(target)
     ctx = Context(
         config=resolved,
         base=Path(base).resolve() if base else own_base,
@@ -102,22 +112,77 @@ def run(
         force=force,
         offline=offline,
         tile_cells=tile_cells,
+        log=RunLog.open(folder, slug(resolved.area.name)),
     )
+    with lease(folder), _logged(ctx, target), _profiled(ctx, wanted=profile):
+        finished = _computed(ctx, target)
+        for entry in collect(folder, limit=limit_bytes()):
+            ctx.progress.say(f"  - evicted from the cache: {entry.name}, {shown_bytes(entry.size)}")
+            ctx.log.write("evicted", entry=entry.name, size=entry.size)
+    return finished
+
+
+def _computed(ctx: Context, target: Path) -> RunDirectory:
+    """Every step, then the run directory."""
     start = time.perf_counter()
-    ctx.progress.say(f"{resolved.area.name}: {', '.join(resolved.modes)}")
+    ctx.progress.say(f"{ctx.config.area.name}: {', '.join(ctx.config.modes)}")
     with ExitStack() as stack:
         ctx.on_first_build = lambda: stack.enter_context(warming())
         results = compute_results(ctx)
     finished, written = export(
-        ctx, results, target, seconds=lambda: time.perf_counter() - start, peak_mb=_peak_mb()
+        ctx, results, target, seconds=lambda: time.perf_counter() - start, peak_mb=peak_mb()
     )
     state = (
         "nothing to do: every step was known"
         if not ctx.built and not written
         else f"{len(ctx.built)} steps computed"
     )
-    ctx.progress.say(f"  {state}; {time.perf_counter() - start:.2f} s, peak {_peak_mb():.0f} MB")
+    ctx.progress.say(f"  {state}; {time.perf_counter() - start:.2f} s, peak {peak_mb():.0f} MB")
     return finished
+
+
+@contextmanager
+def _logged(ctx: Context, target: Path) -> Iterator[None]:
+    """Tell the log how a run began and how it ended."""
+    ctx.log.write(
+        "start",
+        version=__version__,
+        code=code_digest(),
+        config_digest=ctx.config.digest,
+        area=ctx.config.area.name,
+        out=str(target),
+        python=platform.python_version(),
+        system=platform.platform(),
+    )
+    start = time.perf_counter()
+    try:
+        yield
+    except BaseException as error:
+        ctx.log.write(
+            "failed", kind=type(error).__name__, message=str(error), peak_memory_mb=round(peak_mb(), 1)
+        )
+        raise
+    seconds = round(time.perf_counter() - start, 3)
+    ctx.log.write("end", seconds=seconds, peak_memory_mb=round(peak_mb(), 1), computed=ctx.built)
+
+
+@contextmanager
+def _profiled(ctx: Context, *, wanted: bool) -> Iterator[None]:
+    """Measure where the time goes, function by function; the table lies beside the log."""
+    if not wanted or ctx.log.path is None:
+        yield
+        return
+    from cProfile import Profile
+    from pstats import Stats
+
+    profile = Profile()
+    with profile:
+        yield
+    text = StringIO()
+    Stats(profile, stream=text).sort_stats("cumulative").print_stats(60)
+    path = ctx.log.path.with_suffix(".profile.txt")
+    write_atomic(path, text.getvalue().encode())
+    ctx.progress.say(f"  profile: {path}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +224,7 @@ def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
     path = Path(config)
     resolved = load_config(path, overrides=overrides)
     if path.suffix == ".json":
-        return resolved, Path(RunDirectory.open(path.parent).manifest["base"])
+        return resolved, Path(str(RunDirectory.open(path.parent).manifest.get("base", path.resolve().parent)))
     return resolved, path.resolve().parent
 
 
@@ -217,9 +282,3 @@ def compute_results(ctx: Context) -> Results:
     return Results(
         area, config.modes, tuple(categories), extract, networks, opportunities, scores, portrait, gaps, sites
     )
-
-
-def _peak_mb() -> float:
-    """[MB] Highest resident memory of this process so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

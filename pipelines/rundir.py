@@ -14,7 +14,7 @@ import pandas as pd
 from engine.network.exchange import from_tables
 from engine.network.street_network import StreetNetwork
 from pipelines.errors import ArtifactError, ConfigError
-from pipelines.store import sha256_of
+from pipelines.store import is_plain_name, sha256_of
 
 MANIFEST = "manifest.json"
 
@@ -54,13 +54,14 @@ class RunDirectory:
         """The manifest."""
         try:
             manifest = json.loads((self.path / MANIFEST).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             msg = f"{self.path / MANIFEST} cannot be read ({error}); run the configuration again"
             raise ArtifactError(msg) from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
-            msg = f"{self.path / MANIFEST} is not the manifest of a run: it names no outputs"
+        fault = _fault(manifest)
+        if fault:
+            msg = f"{self.path / MANIFEST} is not the manifest of a run: it {fault}; run the configuration again"
             raise ArtifactError(msg)
-        return manifest
+        return dict(manifest)
 
     @property
     def name(self) -> str:
@@ -134,6 +135,25 @@ class RunDirectory:
             )
             raise ArtifactError(msg)
         return path
+
+
+def _fault(manifest: object) -> str | None:
+    """What a manifest lacks of what its readers rely on; names of files must not lead out of the folder."""
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("outputs"), dict):
+        return "names no outputs"
+    for name, output in manifest["outputs"].items():
+        if not is_plain_name(name) or name == MANIFEST:
+            return f"names an output {name!r}, which is no file in this folder"
+        if not isinstance(output, dict) or not isinstance(output.get("sha256"), str):
+            return f"has no hash of {name!r}"
+    area = manifest["config"].get("area") if isinstance(manifest.get("config"), dict) else None
+    if not isinstance(area, dict) or not isinstance(area.get("name"), str):
+        return "has no configuration with the name of an area"
+    for key in ("modes", "categories"):
+        names = manifest.get(key)
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            return f"has no list of {key}"
+    return None
 
 
 def check(path: Path) -> pd.DataFrame:

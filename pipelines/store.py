@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from typing import Any
 from filelock import FileLock
 
 from pipelines.errors import ArtifactError
+from pipelines.memory import peak_of
 
 RECORD = "artifact.json"
 _FORMAT = 1
@@ -49,6 +51,11 @@ class Artifact:
     def info(self) -> dict[str, Any]:
         """What the step reported: counts, what was dropped and why."""
         return dict(self.record["info"])
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What it took to make it, whenever that was: ``seconds``, ``peak_mb`` of the process."""
+        return dict(self.record.get("cost", {}))
 
 
 def sha256_of(path: Path) -> str:
@@ -120,15 +127,14 @@ class Store:
         A damaged one is moved out of the way, and said so in `faults`.
         """
         path = self.folder(step, key)
-        if not path.is_dir():
+        if not self._use(path):
             return None
-        fault = _fault(path, step, key)
+        fault = fault_of(path, step, key)
         if fault is None:
-            os.utime(path)
             return Artifact(step, key, path, json.loads((path / RECORD).read_text("utf-8")))
         self.faults.append(f"cache entry {path} {fault}: it was set aside and is made anew")
         with self._lock(step, key):
-            if path.is_dir() and _fault(path, step, key) is not None:
+            if path.is_dir() and fault_of(path, step, key) is not None:
                 _discard(path)
         return None
 
@@ -162,7 +168,7 @@ class Store:
     def find_locked(self, step: str, key: str) -> Artifact | None:
         """As `find`, for a caller that holds the lock: another process may have built it meanwhile."""
         path = self.folder(step, key)
-        if not path.is_dir() or _fault(path, step, key) is not None:
+        if not path.is_dir() or fault_of(path, step, key) is not None:
             return None
         return Artifact(step, key, path, json.loads((path / RECORD).read_text("utf-8")))
 
@@ -172,12 +178,15 @@ class Store:
         _sweep(path)
         work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
-            info = dict(build(work))
+            start = time.perf_counter()
+            with peak_of() as peak:
+                info = dict(build(work))
+            cost = {"seconds": round(time.perf_counter() - start, 3), "peak_mb": round(peak.mb, 1)}
             files = {}
             for file in sorted(p for p in work.iterdir() if p.is_file()):
                 sync_file(file)
                 files[file.name] = {"size": file.stat().st_size, "sha256": sha256_of(file)}
-            record = {"format": _FORMAT, "step": step, "key": key, "files": files, "info": info}
+            record = {"format": _FORMAT, "step": step, "key": key, "files": files, "info": info, "cost": cost}
             write_atomic(
                 work / RECORD, json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False).encode()
             )
@@ -191,31 +200,86 @@ class Store:
             raise
         return Artifact(step, key, path, record)
 
+    def _use(self, path: Path) -> bool:
+        """Mark an artifact as used now, if it is there; whoever evicts sees the mark (`pipelines.cache`)."""
+        if not path.is_dir():
+            return False
+        with eviction_lock(self.root):
+            if not path.is_dir():
+                return False
+            os.utime(path)
+        return True
+
     @contextmanager
     def _lock(self, step: str, key: str) -> Iterator[None]:
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{step}-{key[:32]}.lock"):
+        with lock_of(self.root, step, key):
             yield
 
 
-def _fault(path: Path, step: str, key: str) -> str | None:
-    """What is wrong with an artifact folder, in words, or None."""
+def lock_of(root: Path, step: str, key: str) -> FileLock:
+    """The lock that whoever makes this artifact holds."""
+    folder = root / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f"{step}-{key[:32]}.lock")
+
+
+@contextmanager
+def eviction_lock(root: Path) -> Iterator[None]:
+    """Hold the lock under which artifacts are marked as used or taken away; for moments only."""
+    folder = root / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "eviction.lock", poll_interval=0.005):
+        yield
+
+
+def fault_of(path: Path, step: str | None = None, key: str | None = None) -> str | None:
+    """
+    What is wrong with an artifact folder, in words, or None.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    step, key
+        What it should be; default: what the folder's own place says.
+    """
     try:
         record = json.loads((path / RECORD).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         return f"has no readable {RECORD}"
     if not isinstance(record, dict) or record.get("format") != _FORMAT:
         return "was written by another version"
-    if record.get("step") != step or record.get("key") != key or not isinstance(record.get("files"), dict):
+    if record.get("step") != (step or path.parent.name) or not _is_key(record.get("key"), key, path.name):
         return "belongs to another step"
-    for name, expected in record["files"].items():
+    files = record.get("files")
+    if not isinstance(files, dict) or not isinstance(record.get("info"), dict):
+        return f"has no readable {RECORD}"
+    for name, expected in files.items():
+        if not is_plain_name(name) or not isinstance(expected, dict):
+            return f"has no readable {RECORD}"
         file = path / name
-        if not file.is_file():
+        if not file.is_file() or file.is_symlink():
             return f"lacks {name}"
-        if file.stat().st_size != expected["size"] or sha256_of(file) != expected["sha256"]:
+        if file.stat().st_size != expected.get("size") or sha256_of(file) != expected.get("sha256"):
             return f"has a changed {name}"
     return None
+
+
+def _is_key(found: object, key: str | None, folder: str) -> bool:
+    """Whether a record's key is the one expected, or the one that its folder is named after."""
+    return found == key if key is not None else isinstance(found, str) and found[:32] == folder
+
+
+def is_plain_name(name: str) -> bool:
+    """
+    Whether a name that was read from a file stays in its folder.
+
+    Examples
+    --------
+    >>> [is_plain_name(n) for n in ("cells.parquet", "../thesis.tex", "/etc/passwd", "..", "")]
+    [True, False, False, False, False]
+    """
+    return name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
 
 
 def _discard(path: Path) -> None:

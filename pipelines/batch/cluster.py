@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines.batch.drive import UNREACHED, SchedulerLostError
-from pipelines.batch.memory import free_mb
 from pipelines.errors import ConfigError, PipelineError
+from pipelines.memory import free_mb
 
 LEAST_MB = 700.0
 """[MB] A worker with the engine loaded and a small city; measured in docs/costs.md."""

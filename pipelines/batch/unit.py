@@ -17,9 +17,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from engine.errors import EngineError, InputError
-from pipelines.batch.memory import peak_mb, start_peak
 from pipelines.config import parse_config
 from pipelines.errors import PipelineError
+from pipelines.memory import peak_mb, start_peak
 from pipelines.progress import Progress
 from pipelines.rundir import MANIFEST, RunDirectory
 from pipelines.steps.context import code_digest

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -132,8 +133,7 @@ def fetch(
     patience = patience or Patience()
     expected = _Expected(sha256.lower() if sha256 else None, md5.lower() if md5 else None, size)
     folder = cache_dir / hashlib.sha256(url.encode()).hexdigest()[:20]
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, url):
+    with locked(folder, url):
         cached, note = read_record(folder)
         if cached is not None and _suffices(cached, expected, max_age_s):
             return replace(cached, note=note)
@@ -226,13 +226,27 @@ def check_file(
 
 
 @contextmanager
-def _locked(folder: Path, url: str) -> Iterator[None]:
+def locked(folder: Path, url: str) -> Iterator[None]:
+    """Hold an entry of the cache, made if need be, and mark it as used now: whoever evicts takes the same lock."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=max(0.0, deadline - time.monotonic()))
+        try:
+            lock.acquire()
+        except FileNotFoundError:  # evicted since the folder was made
+            continue
+        except Timeout as error:
+            msg = f"another process has been fetching {public_url(url)} for an hour: end it, then run again"
+            raise SourceError(msg) from error
+        if (folder / "lock").exists():
+            break
+        lock.release()  # evicted while we waited
     try:
-        with FileLock(folder / "lock", timeout=LOCK_TIMEOUT_S):
-            yield
-    except Timeout as error:
-        msg = f"another process has been fetching {public_url(url)} for an hour: end it, then run again"
-        raise SourceError(msg) from error
+        os.utime(folder)
+        yield
+    finally:
+        lock.release()
 
 
 def read_record(folder: Path) -> tuple[Fetched | None, str]:
@@ -240,17 +254,42 @@ def read_record(folder: Path) -> tuple[Fetched | None, str]:
     record = folder / "record.json"
     if not record.is_file():
         return None, ""
-    try:
-        fields = json.loads(record.read_text(encoding="utf-8"))
-        fetched = Fetched(path=folder / Path(fields.pop("name")).name, **fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    fetched = _recorded(record)
+    if fetched is None:
         record.unlink()
         return None, "the record of the cached copy was unreadable; fetched anew"
-    if fetched.path.is_file() and hash_file(fetched.path) == (fetched.sha256, fetched.md5, fetched.size):
+    if _is_whole(fetched):
         return fetched, ""
     record.unlink()
     fetched.path.unlink(missing_ok=True)
     return None, f"the cached copy of {fetched.url} was damaged; fetched anew"
+
+
+def check_copy(folder: Path) -> str | None:
+    """Say what is wrong with a folder of the cache, and leave it as it is; None where nothing is."""
+    record = folder / "record.json"
+    if not record.is_file():
+        return None  # a transfer that may go on
+    fetched = _recorded(record)
+    if fetched is None:
+        return "has no readable record"
+    return None if _is_whole(fetched) else f"has a changed {fetched.path.name}"
+
+
+def _recorded(record: Path) -> Fetched | None:
+    """What a record says, None where it cannot be read."""
+    try:
+        fields = json.loads(record.read_text(encoding="utf-8"))
+        fetched = Fetched(path=record.parent / Path(fields.pop("name")).name, **fields)
+        datetime.fromisoformat(fetched.fetched_at)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return fetched if isinstance(fetched.url, str) else None
+
+
+def _is_whole(fetched: Fetched) -> bool:
+    found = (fetched.sha256, fetched.md5, fetched.size)
+    return fetched.path.is_file() and hash_file(fetched.path) == found
 
 
 def _digest_of(fetched: Fetched) -> _Digest:

@@ -14,7 +14,6 @@ from typing import Any
 import osmium
 import osmnx
 import shapely
-from filelock import FileLock
 from osmnx._errors import CacheOnlyInterruptError
 
 from engine.network.tags import ROUTABLE_WITHOUT_HIGHWAY
@@ -22,7 +21,7 @@ from engine.osm_extract import OsmExtract
 from pipelines.errors import SourceError
 from pipelines.sources.boundary import box_polygon
 from pipelines.sources.coordinates import Bounds
-from pipelines.sources.download import Fetched, hash_file, read_record, write_record
+from pipelines.sources.download import Fetched, hash_file, locked, read_record, write_record
 from pipelines.sources.osm_file import read_osm
 from pipelines.sources.osmnx_session import TooMuchError, osmnx_session, overpass_wait_s, patiently
 from pipelines.sources.transfer import Patience, public_url
@@ -120,8 +119,7 @@ def overpass_file(
     }
     question = json.dumps([url.rstrip("/"), shapely.to_wkt(polygon, rounding_precision=6), tags, 1])
     folder = cache_dir / "overpass" / hashlib.sha256(question.encode()).hexdigest()[:20]
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
+    with locked(folder, url):
         cached, note = read_record(folder)
         if cached is not None:
             return cached

@@ -14,6 +14,8 @@ from shapely.geometry.base import BaseGeometry
 
 from pipelines.config import Config
 from pipelines.progress import Progress
+from pipelines.runlog import RunLog
+from pipelines.sources.transfer import public_url
 from pipelines.store import Artifact, Store, digest_of
 
 _PACKAGES = Path(__file__).resolve().parents[2]
@@ -35,7 +37,7 @@ class InputFile:
         """What the manifest says of it."""
         return {
             "role": self.role,
-            "address": self.address,
+            "address": public_url(self.address) if "://" in self.address else self.address,
             "sha256": self.sha256,
             "size": self.size,
             "licence": self.licence,
@@ -73,6 +75,7 @@ class Context:
     reports: dict[str, Any] = field(default_factory=dict)
     on_first_build: Callable[[], object] | None = None
     """Called once, before the first step that is not in the cache."""
+    log: RunLog = field(default_factory=RunLog)
 
     @cached_property
     def store(self) -> Store:
@@ -97,6 +100,7 @@ class Context:
         found = None if self.force else self.store.find(step, key)
         for fault in self.store.faults:
             self.progress.say(f"  ! {fault}")
+            self.log.write("fault", step=step, what=fault)
         self.store.faults.clear()
         if found is not None:
             self.progress.cached(step)
@@ -109,7 +113,10 @@ class Context:
         self.timings[step] = {
             "seconds": round(time.perf_counter() - start, 3),
             "cached": step not in self.built,
+            "computing_seconds": found.cost.get("seconds"),
+            "peak_memory_mb": found.cost.get("peak_mb"),
         }
+        self.log.write("step", step=step, key=found.key, **self.timings[step])
         self.reports[step] = found.info
         return found
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from pipelines.errors import ConfigError
+from pipelines.errors import ArtifactError, ConfigError
 from pipelines.rundir import MANIFEST, RunDirectory
+from pipelines.sources.transfer import public_url
 from pipelines.steps.context import Context, code_digest, library_versions
 from pipelines.store import sha256_of, sync_file, sync_folder
 from pipelines.tables_out import write_json
@@ -21,6 +22,9 @@ from pipelines.version import __version__
 
 if TYPE_CHECKING:
     from pipelines.compute import Results
+
+LOCK = ".lock"
+"""File in a run directory that is locked while it is written."""
 
 
 def export(
@@ -40,11 +44,11 @@ def export(
     Raises
     ------
     ConfigError
-        The folder exists, holds other things, and is no run directory.
+        The folder cannot become a run directory: see `refuse_unusable`.
     """
-    _refuse_foreign(target)
+    refuse_unusable(target)
     target.mkdir(parents=True, exist_ok=True)
-    with FileLock(target / ".lock"):
+    with FileLock(target / LOCK):
         files = {name: artifact.file(name) for name, artifact in results.files().items()}
         outputs = {
             name: dict(artifact.record["files"][name]) for name, artifact in sorted(results.files().items())
@@ -57,24 +61,47 @@ def export(
     return RunDirectory.open(target), True
 
 
-def _refuse_foreign(target: Path) -> None:
-    if target.is_file():
-        msg = f"{target} is a file; --out takes a folder"
+def refuse_unusable(target: Path) -> None:
+    """
+    Say that a folder cannot become the run directory, before hours are spent on a run.
+
+    Raises
+    ------
+    ConfigError
+        It is a file, a link to nothing, holds other things, or cannot be written.
+    """
+    if target.is_file() or (target.is_symlink() and not target.exists()):
+        msg = f"{target} is a {'file' if target.is_file() else 'link to nothing'}; --out takes a folder"
         raise ConfigError(msg)
-    if not target.is_dir() or (target / MANIFEST).exists() or (target / ".lock").exists():
-        return
-    others = [p.name for p in target.iterdir()]
-    if others:
-        msg = f"{target} holds {', '.join(sorted(others)[:3])} and is no run directory; choose an empty or new folder"
+    ground = next(p for p in (target, *target.absolute().parents) if p.exists())
+    if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
+        why = "cannot be written" if ground.is_dir() else "is a file"
+        msg = f"cannot write the run to {target}: {ground} {why}; choose another folder with --out"
         raise ConfigError(msg)
+    if target.is_dir() and not (target / LOCK).is_file() and _manifest_in(target) is None:
+        others = [p.name for p in target.iterdir()]
+        if others:
+            held = ", ".join(sorted(others)[:3])
+            msg = f"{target} holds {held} and is no run directory; choose an empty or new folder"
+            raise ConfigError(msg)
+    if (target / LOCK).is_symlink():
+        msg = f"{target / LOCK} is a link: this is no run directory that proche made; choose another folder"
+        raise ConfigError(msg)
+
+
+def _manifest_in(target: Path) -> dict[str, Any] | None:
+    """The manifest of the run that lies in a folder, None where there is none that can be read."""
+    try:
+        return RunDirectory.open(target).manifest
+    except ArtifactError:
+        return None
 
 
 def _is_current(target: Path, ctx: Context, outputs: dict[str, Any]) -> bool:
-    if not (target / MANIFEST).is_file():
-        return False
-    manifest = RunDirectory.open(target).manifest
+    manifest = _manifest_in(target)
     if (
-        manifest.get("config_digest") != ctx.config.digest
+        manifest is None
+        or manifest.get("config_digest") != ctx.config.digest
         or manifest["outputs"] != outputs
         or manifest.get("code") != code_digest()
     ):
@@ -83,7 +110,7 @@ def _is_current(target: Path, ctx: Context, outputs: dict[str, Any]) -> bool:
 
 
 def _replace_all(target: Path, files: dict[str, Path], outputs: dict[str, Any]) -> None:
-    old = RunDirectory.open(target).manifest["outputs"] if (target / MANIFEST).is_file() else {}
+    old = (_manifest_in(target) or {"outputs": {}})["outputs"]
     for left in target.glob(".new-*"):
         shutil.rmtree(left, ignore_errors=True)
     work = Path(tempfile.mkdtemp(dir=target, prefix=".new-"))
@@ -100,6 +127,15 @@ def _replace_all(target: Path, files: dict[str, Path], outputs: dict[str, Any]) 
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _public(value: Any) -> Any:
+    """Configuration as it may be passed on: addresses without user name and password."""
+    if isinstance(value, dict):
+        return {k: _public(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_public(v) for v in value]
+    return public_url(value) if isinstance(value, str) and "://" in value else value
+
+
 def _manifest(
     ctx: Context, results: Results, outputs: dict[str, Any], *, seconds: float, peak_mb: float
 ) -> dict[str, Any]:
@@ -109,8 +145,8 @@ def _manifest(
         "code": code_digest(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "base": str(ctx.base),
-        "config": ctx.config.model_dump(mode="json", exclude_unset=True),
-        "config_resolved": ctx.config.model_dump(mode="json"),
+        "config": _public(ctx.config.model_dump(mode="json", exclude_unset=True)),
+        "config_resolved": _public(ctx.config.model_dump(mode="json")),
         "config_digest": ctx.config.digest,
         "area": {"bbox": list(results.area.boundary.bounds), "cells": len(results.area.cells)},
         "modes": list(results.modes),
@@ -124,5 +160,6 @@ def _manifest(
         "reports": ctx.reports,
         "seconds": round(seconds, 3),
         "peak_memory_mb": round(peak_mb, 1),
+        "log": None if ctx.log.path is None else str(ctx.log.path),
         "packages": library_versions(),
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipelines.errors import ConfigError, SourceError
 from pipelines.sources.demo import package_file
 from pipelines.sources.download import check_file, fetch, hash_file
+from pipelines.sources.transfer import public_url
 from pipelines.steps.context import Context, InputFile
 
 
@@ -44,7 +45,7 @@ def resolve(
         return ctx.inputs[role]
     details: dict[str, object] = {}
     if address.startswith(("http://", "https://")):
-        ctx.progress.say(f"  ↓ {role}: {address}")
+        ctx.progress.say(f"  ↓ {role}: {public_url(address)}")
         fetched = fetch(
             address,
             cache_dir=ctx.cache / "http",
@@ -68,6 +69,7 @@ def resolve(
         check_file(path, sha256=sha256, md5=md5, size=size)
         found_sha, _, found_size = hash_file(path)
     ctx.inputs[role] = InputFile(role, address, path, found_sha, found_size, licence, details)
+    ctx.log.write("input", **ctx.inputs[role].record())
     return ctx.inputs[role]
 
 

@@ -30,6 +30,7 @@ from pipelines.sources.osm_file import assemble, read_osm
 from pipelines.sources.overpass import overpass_file
 from pipelines.sources.raster import elevation_reader
 from pipelines.sources.tables import StreetTables, read_street_tables, street_network
+from pipelines.sources.transfer import public_url
 from pipelines.steps.area import Bounds
 from pipelines.steps.context import Context, InputFile, code_digest, plain
 from pipelines.steps.inputs import resolve
@@ -115,7 +116,7 @@ class OsmSource:
         if self.bounds is None:
             msg = 'osm = "overpass" needs an area: give area.bbox, area.boundary or area.place'
             raise ConfigError(msg)
-        self.ctx.progress.say(f"  ↓ osm: {source.overpass_url}")
+        self.ctx.progress.say(f"  ↓ osm: {public_url(source.overpass_url)}")
         fetched = overpass_file(
             self.bounds,
             keep=self.keep,

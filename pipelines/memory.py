@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -13,6 +16,25 @@ _GROUPS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+
+
+@dataclass
+class Peak:
+    """
+    Highest resident memory of this process during a piece of work.
+
+    Attributes
+    ----------
+    mb
+        [MB] What is known so far; final when the work has ended.
+    """
+
+    mb: float = 0.0
+
+
+_whole = Peak()
+_running = [_whole]
+"""The process as a whole, then the pieces of work in progress: the kernel keeps one mark, each of them its own."""
 
 
 def machine_mb() -> float:
@@ -40,14 +62,55 @@ def free_mb() -> float:
 
 def start_peak() -> None:
     """Let `peak_mb` begin anew from what is held now; where the system cannot, the peak is the process's."""
+    _new_mark()
+    _whole.mb = 0.0
+
+
+def peak_mb() -> float:
+    """[MB] Highest resident memory of this process since `start_peak`."""
+    _note()
+    return _whole.mb
+
+
+@contextmanager
+def peak_of() -> Iterator[Peak]:
+    """
+    Measure a piece of work; pieces may lie inside one another.
+
+    Examples
+    --------
+    >>> with peak_of() as peak:
+    ...     _ = bytes(50_000_000)
+    >>> peak.mb > 50
+    True
+    """
+    _new_mark()
+    peak = Peak()
+    _running.append(peak)
+    try:
+        yield peak
+    finally:
+        _note()
+        _running.remove(peak)
+
+
+def _new_mark() -> None:
+    """Let the kernel's mark fall to what is held now, once all pieces of work have taken note of it."""
+    _note()
     try:
         _CLEAR.write_text("5")  # proc(5): resets the high-water mark of the resident set
     except OSError:
         return
 
 
-def peak_mb() -> float:
-    """[MB] Highest resident memory of this process since `start_peak`."""
+def _note() -> None:
+    mark = _mark_mb()
+    for peak in _running:
+        peak.mb = max(peak.mb, mark)
+
+
+def _mark_mb() -> float:
+    """[MB] The kernel's mark: highest resident memory since it was last reset."""
     try:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -19,6 +20,7 @@ from pipelines.version import __version__
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipelines.cache import Entry
     from pipelines.rundir import RunDirectory
 
 P = ParamSpec("P")
@@ -51,6 +53,25 @@ class _Group(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             ctx.exit(0)
+        except OSError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            click.echo(f"proche: {_disk_message(error)}", err=True)
+            ctx.exit(_DATA)
+
+
+def _disk_message(error: OSError) -> str:
+    """What a disk refused, and what to do."""
+    what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"{what}; make room (`proche cache gc --limit 5GB`), or use another disk: --out and $PROCHE_CACHE"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{what}; choose a folder that can be written: --out for the run, $PROCHE_CACHE for the cache"
+    return (
+        f"{what}; finished steps are kept, the next run goes on from there (--debug shows where it happened)"
+    )
 
 
 def _exit_code(error: BaseException) -> int:
@@ -84,6 +105,7 @@ def _run_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--offline", is_flag=True, help="Never reach for the internet: use the cache or say what lacks."
     )
+    @click.option("--profile", is_flag=True, help="Write which functions took the time, beside the log.")
     @click.option("--quiet", is_flag=True, help="No progress lines.")
     @_json_option
     @wraps(function)
@@ -103,11 +125,21 @@ def run(
     overrides: tuple[str, ...],
     force: bool,
     offline: bool,
+    profile: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Compute the run that CONFIG describes (a TOML file, or the manifest.json of a run)."""
-    _run(config, out=out, overrides=overrides, force=force, offline=offline, quiet=quiet, as_json=as_json)
+    _run(
+        config,
+        out=out,
+        overrides=overrides,
+        force=force,
+        offline=offline,
+        profile=profile,
+        quiet=quiet,
+        as_json=as_json,
+    )
 
 
 @cli.command()
@@ -122,6 +154,7 @@ def demo(
     overrides: tuple[str, ...],
     force: bool,
     offline: bool,
+    profile: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -134,6 +167,7 @@ def demo(
         overrides=overrides,
         force=force,
         offline=offline,
+        profile=profile,
         quiet=quiet,
         as_json=as_json,
     )
@@ -214,6 +248,82 @@ def check(run: Path, *, as_json: bool) -> None:
             err=True,
         )
         raise SystemExit(_DATA)
+
+
+@cli.group()
+def cache() -> None:
+    """
+    What is kept so that nothing is computed or downloaded twice: $PROCHE_CACHE, else the folder cache.
+
+    Each run ends by evicting what was not used for longest until artifacts and downloads fit into
+    $PROCHE_CACHE_LIMIT (default 50GB; none for no limit). What a running process uses stays; so do your runs.
+    """
+
+
+@cache.command("ls")
+@_json_option
+def cache_ls(*, as_json: bool) -> None:
+    """List what is in the cache, the least recently used first."""
+    from pipelines.cache import EVICTABLE, entries, limit_bytes
+    from pipelines.compute import cache_folder
+
+    found = entries(cache_folder())
+    _print_entries(found, as_json=as_json)
+    limit = limit_bytes()
+    held, ceiling = sum(e.size for e in found if e.kind in EVICTABLE), "no limit"
+    if limit is not None:
+        ceiling = f"the limit is {_amount(limit)}"
+    click.echo(f"{cache_folder()}: {_amount(held)} that can be had again; {ceiling}", err=True)
+
+
+@cache.command("gc")
+@click.option("--limit", metavar="AMOUNT", help="Size to come down to, such as 5GB (default: the limit).")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@_json_option
+def cache_gc(*, limit: str | None, dry_run: bool, as_json: bool) -> None:
+    """Evict what was not used for longest, and sweep what killed processes left."""
+    from pipelines.cache import collect, limit_bytes
+    from pipelines.compute import cache_folder
+
+    gone = collect(cache_folder(), limit=limit_bytes(limit), dry_run=dry_run)
+    _print_entries(gone, as_json=as_json)
+    verb = "would be freed" if dry_run else "freed"
+    click.echo(f"{_amount(sum(e.size for e in gone))} {verb}", err=True)
+
+
+@cache.command("verify")
+@click.option("--remove", is_flag=True, help="Take away what is damaged; the next run makes it anew.")
+@_json_option
+def cache_verify(*, remove: bool, as_json: bool) -> None:
+    """Hash everything in the cache again; exit code 3 if something is damaged or foreign."""
+    from pipelines.cache import verify
+    from pipelines.compute import cache_folder
+
+    checked = verify(cache_folder(), remove=remove)
+    _print_entries(checked, as_json=as_json)
+    bad = [e for e in checked if e.state != "ok"]
+    if bad:
+        named = "; ".join(f"{e.path} {e.state}" for e in bad[:5])
+        todo = "" if remove else "; `proche cache verify --remove` takes away what is damaged"
+        click.echo(f"proche: {len(bad)} of {len(checked)} entries are not in order: {named}{todo}", err=True)
+        raise SystemExit(_DATA)
+
+
+def _amount(size: float) -> str:
+    from pipelines.quantity import shown_bytes
+
+    return shown_bytes(size)
+
+
+def _print_entries(found: list[Entry], *, as_json: bool) -> None:
+    from pipelines.cache import table_of
+
+    table = table_of(found)
+    if not as_json:
+        table["size"] = [_amount(s) for s in table["size"]]
+        table = table.drop(columns="path")
+    if as_json or len(table):
+        _print_table(table, as_json=as_json)
 
 
 @cli.command()

@@ -18,7 +18,7 @@ _GROUPS = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Peak:
     """
     Highest resident memory of this process during a piece of work.

@@ -42,8 +42,8 @@ class OsmExtract:
     way_offsets, way_refs
         Nodes of way ``i`` are ``way_refs[way_offsets[i]:way_offsets[i + 1]]``, positions into ``node_id``.
     restrictions
-        Turn restrictions: ``relation_id``, ``restriction``, ``from_way``, ``via_node``, ``to_way``,
-        ``except``.
+        Turn restrictions: ``relation_id``, ``restriction``, ``from_way``, ``via_node``, ``via_ways`` (tuple),
+        ``to_way``, ``except``; a restriction has a via node (else 0) or via ways (else none).
     features
         One row a feature: ``id`` (``node/1``, ``way/2``, ``relation/3``), ``tags`` (dict), ``geometry``
         (points, lines and polygons, EPSG:4326).

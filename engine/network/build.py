@@ -14,15 +14,7 @@ from engine.network.access import WayAccess, way_access
 from engine.network.attributes import has_parking, way_attributes
 from engine.network.barrier import arrival_delay_s, closed_nodes
 from engine.network.geodesy import great_circle, hilbert_order
-from engine.network.junction import (
-    TURN,
-    Nodes,
-    Restrictions,
-    Streets,
-    cut_at,
-    restrict_turns,
-    restrictions_in_force,
-)
+from engine.network.junction import TURN, Nodes, Streets, cut_at
 from engine.network.plaza import Crossings, is_area_way, plaza_crossings
 from engine.network.profile import ModeProfile
 from engine.network.simplify import CROSSING, STREET, Chains, Index, Segments, chains, strong_components
@@ -31,6 +23,7 @@ from engine.network.speed import assumed_limits, boarding_s, ferry_speeds, poste
 from engine.network.street_network import NO_WAY, StreetNetwork
 from engine.network.stress import traffic_stress
 from engine.network.tags import TagColumns
+from engine.network.turn import Restrictions, restrict_turns, restrictions_in_force
 from engine.osm_extract import OsmExtract
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,13 +79,13 @@ def build_network(
     segments = segments.take(main.inside)
     turns = _restrictions(extract, profile)
     fixed = np.zeros(len(nodes.node_id), dtype=bool)
-    fixed[list(turns.at)] = True
+    fixed[turns.nodes] = True
     runs = chains(len(nodes.node_id), segments, fixed=fixed)
     streets = _streets(segments, runs)
     if profile.mode == "street30":
         way_id = extract.ways["way_id"].to_numpy(np.int64)
         nodes, streets, dropped["turn_restrictions"] = restrict_turns(nodes, streets, turns, way_id=way_id)
-        streets = streets.take(_main(nodes, streets.u, streets.v, streets).inside)
+        streets = _with_streets_for_copies(streets, _main(nodes, streets.u, streets.v, streets).inside)
     return _network(
         extract, profile, _Made(nodes, segments, runs, streets), ways=ways, height=height, dropped=dropped
     )
@@ -317,8 +310,9 @@ def _cut(
 
 def _restrictions(extract: OsmExtract, profile: ModeProfile) -> Restrictions:
     """Turn restrictions that bind the mode: cars only."""
-    table = extract.restrictions if profile.mode == "street30" else extract.restrictions.iloc[:0]
-    return restrictions_in_force(table, node_id=extract.node_id, moment=profile.moment)
+    if profile.mode != "street30":
+        return Restrictions()
+    return restrictions_in_force(extract, moment=profile.moment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,6 +350,22 @@ def _main(nodes: Nodes, a: Index, b: Index, edges: Segments | Streets) -> _Main:
     size = np.bincount(label[touched], minlength=n).astype(np.int64)
     main = int(np.argmax(size))
     return _Main(np.asarray((label[a] == main) & (label[b] == main)), np.sort(size[size > 0])[::-1])
+
+
+def _with_streets_for_copies(streets: Streets, kept: BoolArray) -> Streets:
+    """
+    The streets kept, each copy made for turns beside the street that it copies.
+
+    A one-way street is lost with the node that it leaves from where every arrival there is restricted, and reached by
+    its copies only: the first of them becomes the street.
+    """
+    copy = kept & (streets.kind == TURN) & (streets.length_m > 0)
+    there = np.zeros(int(streets.chain.max(initial=-1)) + 1, dtype=bool)
+    there[streets.chain[kept & (streets.kind != TURN)]] = True
+    alone = np.flatnonzero(copy & ~there[streets.chain])
+    kind = streets.kind.copy()
+    kind[alone[np.unique(streets.chain[alone], return_index=True)[1]]] = STREET
+    return streets._replace(kind=kind).take(kept)
 
 
 def _streets(segments: Segments, runs: Chains) -> Streets:

@@ -23,7 +23,7 @@ from pipelines.sources.osm_raw import NODE, UNIT, WAY, Entries, RawOsm, tag_colu
 Bounds = tuple[float, float, float, float]
 Keep = Mapping[str, Collection[str] | None]
 
-RESTRICTION_COLUMNS = ("relation_id", "restriction", "from_way", "via_node", "to_way", "except")
+RESTRICTION_COLUMNS = ("relation_id", "restriction", "from_way", "via_node", "via_ways", "to_way", "except")
 
 
 def read_osm(path: str | Path, *, keep: Keep | None = None, bounds: Bounds | None = None) -> OsmExtract:
@@ -243,7 +243,7 @@ def _node_tags(raw: RawOsm, used: npt.NDArray[np.int64]) -> pd.DataFrame:
 
 
 def _restrictions(raw: RawOsm) -> pd.DataFrame:
-    """One row a combination of from, via and to; ``via_node`` is 0 where the relation goes via a way."""
+    """One row a combination of from and to; ``via_node`` is 0 where the relation goes via ways."""
     rows = raw.relation_tags.matching({"type": ("restriction",)})
     text = raw.texts
     table: dict[str, list[object]] = {name: [] for name in RESTRICTION_COLUMNS}
@@ -254,14 +254,15 @@ def _restrictions(raw: RawOsm) -> pd.DataFrame:
                 (int(raw.member_kind[i]), int(raw.member_ref[i]))
             )
         name = tags.get("restriction") or tags.get("restriction:motorcar") or ""
-        via = [ref for kind, ref in members["via"] if kind == NODE]
+        nodes, ways = (tuple(ref for kind, ref in members["via"] if kind == wanted) for wanted in (NODE, WAY))
         for from_kind, from_way in members["from"]:
             for to_kind, to_way in members["to"]:
                 if from_kind == to_kind == WAY:
                     table["relation_id"].append(int(raw.relation_id[row]))
                     table["restriction"].append(name or tags.get("restriction:conditional", ""))
                     table["from_way"].append(from_way)
-                    table["via_node"].append(via[0] if len(via) == 1 and len(members["via"]) == 1 else 0)
+                    table["via_node"].append(nodes[0] if len(nodes) == 1 and not ways else 0)
+                    table["via_ways"].append(ways)
                     table["to_way"].append(to_way)
                     table["except"].append(tags.get("except", ""))
     dtypes = {"relation_id": "int64", "from_way": "int64", "via_node": "int64", "to_way": "int64"}

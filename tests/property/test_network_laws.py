@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -201,7 +202,7 @@ def test_a_turn_restriction_never_improves(town, data) -> None:
         )
     )
     table = pd.DataFrame(rows, columns=["restriction", "from_way", "via_node", "to_way"]).assign(
-        **{"relation_id": 1, "except": ""}
+        **{"relation_id": 1, "except": "", "via_ways": [()] * len(rows)}
     )
     free = times(build_network(extract, profile))
     bound = build_network(replace(extract, restrictions=table), profile)
@@ -209,6 +210,131 @@ def test_a_turn_restriction_never_improves(town, data) -> None:
     assert all(found[p] >= free[p] for p in found if p in free and min(p) > 0)
     assert np.isfinite(list(found.values())).all()
     assert len(set(bound.node_id.tolist())) == bound.n_vertices
+
+
+GRID = {3 * y + x + 1: (2 + 0.001 * x, 48 + 0.0007 * y) for x in range(3) for y in range(3)}
+BLOCKS = [(a, b) for a in GRID for b in GRID if b - a == 3 or (b - a == 1 and a % 3)]
+
+
+@st.composite
+def restricted_towns(draw: st.DrawFn) -> tuple[list[dict[str, str]], list[tuple[str, list[int]]]]:
+    """Tags of the twelve streets of a grid of three by three, and restrictions along two to four streets of it."""
+    tags = draw(
+        st.lists(
+            st.fixed_dictionaries(
+                {
+                    "highway": st.just("residential"),
+                    "maxspeed": st.sampled_from(["10", "20", "30"]),
+                    "oneway": st.sampled_from(["no"] * 10 + ["yes", "-1"]),
+                }
+            ),
+            min_size=len(BLOCKS),
+            max_size=len(BLOCKS),
+        )
+    )
+    rules = []
+    for _ in range(draw(st.integers(1, 4))):
+        first = draw(st.integers(0, len(BLOCKS) - 1))
+        node, course = draw(st.sampled_from(BLOCKS[first])), [first]
+        for _ in range(draw(st.integers(1, 3))):
+            onward = [i for i, ends in enumerate(BLOCKS) if node in ends and i not in course]
+            if not onward:
+                break
+            course.append(draw(st.sampled_from(onward)))
+            node = sum(BLOCKS[course[-1]]) - node
+        if len(course) > 1:
+            rules.append((draw(st.sampled_from(["no_left_turn", "only_straight_on"])), course))
+    return tags, rules
+
+
+@settings(SETTINGS, max_examples=60)
+@given(restricted_towns())
+def test_restricted_turns_agree_with_a_search_that_remembers_the_way(town) -> None:
+    tags, rules = town
+    named = [{**own, "name": str(i)} for i, own in enumerate(tags)]  # none merges with its neighbour
+    extract = plain_extract(GRID, list(zip(BLOCKS, named, strict=True)))
+    table = pd.DataFrame(
+        {
+            "relation_id": range(len(rules)),
+            "restriction": [kind for kind, _ in rules],
+            "from_way": [course[0] + 1 for _, course in rules],
+            "via_node": [_joint(*course) if len(course) == 2 else 0 for _, course in rules],
+            "via_ways": [tuple(i + 1 for i in course[1:-1]) for _, course in rules],
+            "to_way": [course[-1] + 1 for _, course in rules],
+            "except": "",
+        }
+    )
+    network = build_network(replace(extract, restrictions=table), ModeProfile.default("street30"))
+    applied = network.dropped["turn_restrictions"]
+    assume(set(applied) <= {"applied_no", "applied_only", "applied_no_via_way", "applied_only_via_way"})
+    found: dict[tuple[int, int], float] = {}
+    place = {
+        (round(x, 7), round(y, 7)): i for i, (x, y) in GRID.items()
+    }  # copies of a node lie where the node does
+    at = [place[round(x, 7), round(y, 7)] for x, y in zip(network.lon, network.lat, strict=True)]
+    for start in np.flatnonzero(network.node_id > 0):
+        lengths = network.graph.distances(int(start), weights="travel_time_ms")[0]
+        for stop, ms in enumerate(lengths):
+            pair = at[start], at[stop]
+            found[pair] = min(found.get(pair, np.inf), ms)
+    free = build_network(extract, ModeProfile.default("street30"))
+    expected = remembering(free, rules)
+    copies = network.streets["turn_copy"].to_numpy(bool)
+    assert set(network.streets["osm_way"][copies]) <= set(network.streets["osm_way"][~copies])
+    assert found == {pair: expected.get(pair, np.inf) for pair in found}
+
+
+def _joint(one: int, two: int) -> int:
+    """The node at which two streets of the grid meet."""
+    return next(iter(set(BLOCKS[one]) & set(BLOCKS[two])))
+
+
+def remembering(free: StreetNetwork, rules: list[tuple[str, list[int]]]) -> dict[tuple[int, int], float]:
+    """[ms] Between the grid's nodes, by a search whose states are the last four streets travelled."""
+    moves: dict[int, list[tuple[int, int, int]]] = {i: [] for i in GRID}
+    for row in free.streets.itertuples():
+        a, b = BLOCKS[row.osm_way - 1]
+        for tail, head, ms in ((a, b, row.forward_ms), (b, a, row.backward_ms)):
+            if ms >= 0:
+                moves[tail].append((head, row.osm_way - 1, ms))
+    best: dict[tuple[int, int], float] = {}
+    for start in GRID:
+        done: set[tuple[int, tuple[int, ...]]] = set()
+        heap: list[tuple[int, int, tuple[int, ...]]] = [(0, start, ())]
+        while heap:
+            ms, node, past = heappop(heap)
+            if (node, past) in done:
+                continue
+            done.add((node, past))
+            best.setdefault((start, node), ms)
+            stuck = bool(moves[node])
+            for head, street, more in moves[node]:
+                if past and street == past[-1]:
+                    if _on_course(past, node, rules):
+                        continue
+                elif any(_breaks(rule, past, node, street) for rule in rules):
+                    continue
+                heappush(heap, (ms + more, head, (*past, street)[-4:]))
+                stuck = False
+            assume(not stuck)  # whoever may only turn round at once is in no strong component
+    return best
+
+
+def _on_course(past: tuple[int, ...], node: int, rules: list[tuple[str, list[int]]]) -> bool:
+    """Whether one is on the via ways of a restriction: nobody turns round there; elsewhere everybody may."""
+    return any(
+        past[-k:] == tuple(course[:k]) and node == _joint(course[k - 1], course[k])
+        for _, course in rules
+        if len(course) > 2
+        for k in range(2, len(course))
+    )
+
+
+def _breaks(rule: tuple[str, list[int]], past: tuple[int, ...], node: int, street: int) -> bool:
+    """Whether to take a street now is what a restriction forbids."""
+    kind, course = rule
+    begun = past[1 - len(course) :] == tuple(course[:-1]) and node == _joint(*course[-2:])
+    return begun and (street == course[-1]) == kind.startswith("no")
 
 
 @SETTINGS

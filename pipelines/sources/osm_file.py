@@ -265,8 +265,8 @@ def _restrictions(raw: RawOsm) -> pd.DataFrame:
                     table["via_ways"].append(ways)
                     table["to_way"].append(to_way)
                     table["except"].append(tags.get("except", ""))
-    dtypes = {"relation_id": "int64", "from_way": "int64", "via_node": "int64", "to_way": "int64"}
-    return pd.DataFrame(table).astype({**dtypes, "restriction": "str", "except": "str"})
+    numbers = dict.fromkeys(("relation_id", "from_way", "via_node", "to_way"), "int64")
+    return pd.DataFrame(table).astype({**numbers, "via_ways": "object", "restriction": "str", "except": "str"})
 
 
 def _info(

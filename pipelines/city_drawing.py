@@ -37,6 +37,14 @@ BANDS = (
     Band(-np.inf, "#440154", "over 20 min"),
 )
 """Classes of minutes; the value is minus the time, so that more is better."""
+SCORES = (
+    Band(80.0, "#fde725", "80 and more"),
+    Band(60.0, "#5ec962", "60 to 80"),
+    Band(40.0, "#21918c", "40 to 60"),
+    Band(20.0, "#3b528b", "20 to 40"),
+    Band(0.0, "#440154", "below 20"),
+)
+"""Classes of scores."""
 
 
 class _Frame(NamedTuple):
@@ -114,6 +122,17 @@ def map_svg(
     return _svg(title, _WIDTH, frame.height + 16, [*paths, _scale_bar(frame)])
 
 
+def legend_html(bands: Sequence[Band]) -> str:
+    """A line that says which colour is which class."""
+    square = "display:inline-block;width:.9em;height:.9em;margin-right:.3em;border:.5px solid #777"
+    items = "".join(
+        f'<span style="margin-right:1em;white-space:nowrap"><i style="{square};background:{b.colour}"></i>'
+        f"{escape(b.label)}</span>"
+        for b in bands
+    )
+    return f'<div style="font-size:85%;margin-top:.3em">{items}</div>'
+
+
 def _path(shapes: npt.NDArray[np.object_], frame: _Frame) -> str:
     """Outlines of polygons as one path."""
     rings = shapely.get_rings(shapely.get_parts(shapes))
@@ -135,7 +154,7 @@ def _scale_bar(frame: _Frame) -> str:
     )
 
 
-def curves_svg(times: Mapping[str, _Floats], weight: _Floats, *, title: str) -> str:
+def curves_svg(times: Mapping[str, _Floats], weight: _Floats | Mapping[str, _Floats], *, title: str) -> str:
     """
     Draw the share of residents that each category is within so many minutes of.
 
@@ -144,7 +163,7 @@ def curves_svg(times: Mapping[str, _Floats], weight: _Floats, *, title: str) -> 
     times
         [min] Time of each cell by category, NaN where unreachable.
     weight
-        Residents of each cell.
+        Residents of each cell; a mapping, where the curves are of different places.
     title
         What the curves show, for those who cannot see them.
 
@@ -155,7 +174,6 @@ def curves_svg(times: Mapping[str, _Floats], weight: _Floats, *, title: str) -> 
     """
     left, top, width, height = 34.0, 6.0, 304.0, 160.0
     minutes = np.arange(0.0, _LONGEST_MIN + 0.25, 0.25)
-    total = float(weight.sum())
     parts = [
         f'<path d="M{left:g},{top + height * (1 - k / 4):g}h{width:g}" stroke="#ddd" stroke-width=".6"/>'
         f'<text x="{left - 4:g}" y="{top + height * (1 - k / 4) + 3:g}" font-size="9" text-anchor="end">'
@@ -175,8 +193,10 @@ def curves_svg(times: Mapping[str, _Floats], weight: _Floats, *, title: str) -> 
         f'<path d="M{x15:g},{top:g}v{height:g}" stroke="#888" stroke-width=".8" stroke-dasharray="2 2"/>'
     )
     for k, (label, time) in enumerate(times.items()):
+        own = weight[label] if isinstance(weight, Mapping) else weight
+        total = float(own.sum())
         order = np.argsort(time, kind="stable")
-        held = np.concatenate([[0.0], np.cumsum(weight[order])])
+        held = np.concatenate([[0.0], np.cumsum(own[order])])
         share = (
             held[np.searchsorted(time[order], minutes, side="right")] / total if total > 0 else minutes * 0
         )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.scoring import residents_of
-from pipelines.city_drawing import BANDS, Band, curves_svg, map_svg
+from pipelines.city_drawing import BANDS, SCORES, curves_svg, legend_html, map_svg
 from pipelines.explain import labels_of
 from pipelines.rundir import RunDirectory
 
@@ -20,13 +20,6 @@ _LADDER = {
     "green_1ha_300m": "1 ha within 300 m",
     "green_15ha_500m": "1.5 ha within 500 m",
 }
-_SCORES = (
-    Band(80.0, "#fde725", "80 and more"),
-    Band(60.0, "#5ec962", "60 to 80"),
-    Band(40.0, "#21918c", "40 to 60"),
-    Band(20.0, "#3b528b", "20 to 40"),
-    Band(0.0, "#440154", "below 20"),
-)
 _GAPS_SHOWN = 5
 _STYLE = """
 @page { size: A4; margin: 10mm 12mm }
@@ -44,8 +37,6 @@ th, td { text-align: right; padding: .6mm 1.2mm; border-bottom: .2mm solid #ccc;
   white-space: nowrap }
 th:first-child, td:first-child, .text { text-align: left; white-space: normal }
 svg { width: 100%; height: auto; display: block }
-.key { display: flex; flex-wrap: wrap; gap: 0 3mm; font-size: 8pt; margin-top: 1mm }
-.key i { display: inline-block; width: 3mm; height: 3mm; margin-right: 1mm; border: .2mm solid #777 }
 .warn { border-left: 1mm solid #b35900; padding-left: 2mm } .page { break-after: page } tr, svg { break-inside: avoid }
 """
 
@@ -120,7 +111,7 @@ def _maps(run: RunDirectory, labels: Mapping[str, str]) -> str:
     worst = min(run.categories, key=lambda c: (shares[c]["share"] or 0.0, run.categories.index(c)))
     gaps = run.gaps
     own = gaps[(gaps["mode"] == mode) & (gaps["category"] == worst)].head(_GAPS_SHOWN)
-    score = map_svg(cells, cells[f"{mode}_score"], _SCORES, title=f"Map of {run.name}: score of each cell")
+    score = map_svg(cells, cells[f"{mode}_score"], SCORES, title=f"Map of {run.name}: score of each cell")
     minutes = map_svg(
         cells,
         -cells[f"{mode}_{worst}_minutes"],
@@ -129,17 +120,12 @@ def _maps(run: RunDirectory, labels: Mapping[str, str]) -> str:
         outlines=list(zip(own["rank"].astype(str), own.geometry, strict=True)),
     )
     return (
-        f'<div class="row"><figure style="margin:0"><h2>Score</h2>{score}{_key(_SCORES)}</figure>'
-        f'<figure style="margin:0"><h2>Minutes to what is farthest: {escape(labels[worst])}</h2>{minutes}{_key(BANDS)}'
-        "</figure></div>"
+        f'<div class="row"><figure style="margin:0"><h2>Score</h2>{score}{legend_html(SCORES)}</figure>'
+        f'<figure style="margin:0"><h2>Minutes to what is farthest: {escape(labels[worst])}</h2>'
+        f"{minutes}{legend_html(BANDS)}</figure></div>"
         '<p class="quiet">North is up. Cells without streets are white; cells without a way to any place count as over '
         "20 minutes. Numbered outlines are the gaps of page two, ranked by what they cost.</p>"
     )
-
-
-def _key(bands: Sequence[Band]) -> str:
-    items = "".join(f'<span><i style="background:{b.colour}"></i>{escape(b.label)}</span>' for b in bands)
-    return f'<div class="key">{items}</div>'
 
 
 def _figures(run: RunDirectory, labels: Mapping[str, str]) -> str:

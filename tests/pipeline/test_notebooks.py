@@ -43,7 +43,6 @@ def execute(file: Path, **parameters: Any) -> str:
         notebook, timeout=500, startup_timeout=200, resources={"metadata": {"path": str(FOLDER)}}
     ).execute()
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
     return "\n".join(shown(o) for o in outputs)
 
 

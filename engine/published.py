@@ -38,6 +38,11 @@ class PublishedBand:
     differs: str
 
 
+CITY_KM2 = {"Paris": 105.4}
+"""[km²] Area of each city with published figures."""
+_WHOLE = 0.8
+"""A run that covers less than this share of the city is not the city."""
+
 _NINE = (
     "There, a mean over the twenty nearest places of nine kinds; here, the nearest of each category of the run. "
     "The city's outline and the date of the data differ too."
@@ -52,7 +57,8 @@ PUBLISHED = (
         unit="share",
         definition="residents with a bakery within a five-minute walk",
         source="Apur",
-        differs="Apur surveys shops in the street; OpenStreetMap may lack some and keep others that have closed.",
+        differs="Apur surveys every shop in the street; OpenStreetMap and lists of shops lack some and keep others "
+        "that have closed.",
     ),
     PublishedBand(
         city="Paris",
@@ -94,7 +100,8 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
     Parameters
     ----------
     summary
-        Result of `engine.scoring.city_summary`; with the green ladder under ``green_ladder``, where measured.
+        Result of `engine.scoring.city_summary`; where known, with the green ladder under ``green_ladder``, the
+        area under ``area_km2``, and the number of places found under ``places``.
     city
         Name of the area; figures are shown if it begins with the name of a published city.
 
@@ -108,9 +115,33 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
     for band in PUBLISHED:
         ours = _at(summary, band.path)
         if ours is not None and city.casefold().startswith(band.city.casefold()):
-            rows.append((band.definition, band.unit, band.low, band.high, ours, band.source, band.differs))
+            differs = " ".join([band.differs, *_of_this_run(summary, band)])
+            rows.append((band.definition, band.unit, band.low, band.high, ours, band.source, differs))
     columns = ["definition", "unit", "published_low", "published_high", "ours", "source", "differs"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _of_this_run(summary: Mapping[str, Any], band: PublishedBand) -> list[str]:
+    """Reasons that lie in the run itself: what it weighs by, how much of the city it covers, what it counts."""
+    reasons = []
+    if summary["weighted_by"] != "residents":
+        reasons.append("Ours is a share of cells: the run knows no residents.")
+    area, city = summary.get("area_km2"), CITY_KM2[band.city]
+    if area is not None and area < _WHOLE * city:
+        reasons.append(f"Ours covers {area:.1f} of the city's {city:.0f} km².")
+    if band.path[-1] in ("mean_minutes", "mean_within_share"):
+        times = summary["modes"]["walk"]["categories"]
+        means = [
+            f"{name} {f['mean_minutes']:.1f} min" if f["mean_minutes"] is not None else f"{name} not reached"
+            for name, f in times.items()
+            if name in summary.get("categories_counted", times)
+        ]
+        reasons.append(f"Categories here: {', '.join(means)}.")
+    if "categories" in band.path:
+        found = summary.get("places", {}).get(band.path[-2], {}).get("found")
+        if found is not None:
+            reasons.append(f"This run knows {found} places of the kind.")
+    return reasons
 
 
 def _at(summary: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

@@ -276,6 +276,7 @@ def city_summary(
     *,
     modes: Sequence[str] | None = None,
     categories: Sequence[str] | None = None,
+    counted: Sequence[str] | None = None,
     threshold_min: float = THRESHOLD_MIN,
     limit_min: float = LIMIT_MIN,
     income: str = "income",
@@ -292,6 +293,9 @@ def city_summary(
         The contract's columns; ``M_score``, ``M_within_15`` and an income where known.
     modes, categories
         What to sum up; by default all that have columns.
+    counted
+        Categories that count in the figures of a mode (``all_share``, means over categories); by default all. The
+        others are shown only.
     threshold_min
         [min] Served means a mean nearest time of at most this, inclusive.
     limit_min
@@ -324,7 +328,14 @@ def city_summary(
     for mode in modes or modes_of(cells):
         names = list(categories or categories_of(cells, mode=mode))
         summary["modes"][mode] = _mode_summary(
-            cells, mode, names, weight, threshold_min=threshold_min, limit_min=limit_min, income=income
+            cells,
+            mode,
+            names,
+            weight,
+            counted=names if counted is None else list(counted),
+            threshold_min=threshold_min,
+            limit_min=limit_min,
+            income=income,
         )
     return summary
 
@@ -335,6 +346,7 @@ def _mode_summary(
     names: list[str],
     weight: _Floats,
     *,
+    counted: list[str],
     threshold_min: float,
     limit_min: float,
     income: str,
@@ -346,8 +358,9 @@ def _mode_summary(
         name: _category_summary(times[:, k], weight, earned, threshold_min, limit_min)
         for k, name in enumerate(names)
     }
-    mean = times.mean(axis=1) if names else np.full(len(cells), np.nan)
-    everything = (times <= threshold_min).all(axis=1) if names else np.zeros(len(cells), dtype=bool)
+    own = times[:, [k for k, name in enumerate(names) if name in counted]]
+    mean = own.mean(axis=1) if own.size else np.full(len(cells), np.nan)
+    everything = (own <= threshold_min).all(axis=1) if own.size else np.zeros(len(cells), dtype=bool)
     score, within = _column(cells, f"{mode}_score"), _column(cells, f"{mode}_within_15")
     out: dict[str, Any] = {
         "score_mean": None if score is None else _number(weighted_mean(score, weight)),

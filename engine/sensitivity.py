@@ -11,7 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from engine.errors import InputError
-from engine.scoring import Decay, city_summary, fifteen_minute_score, flag_of, minutes_of, residents_of
+from engine.scoring import (
+    LIMIT_MIN,
+    THRESHOLD_MIN,
+    Decay,
+    city_summary,
+    fifteen_minute_score,
+    flag_of,
+    minutes_of,
+    residents_of,
+)
 
 _Floats = npt.NDArray[np.float64]
 
@@ -20,7 +29,13 @@ CATEGORY_FIGURES = ("share", "mean_minutes", "p90_minutes")
 
 
 def resolution_panel(
-    cells: Mapping[int, pd.DataFrame], *, modes: Sequence[str] | None = None, threshold_min: float = 15.0
+    cells: Mapping[int, pd.DataFrame],
+    *,
+    modes: Sequence[str] | None = None,
+    categories: Sequence[str] | None = None,
+    counted: Sequence[str] | None = None,
+    threshold_min: float = THRESHOLD_MIN,
+    limit_min: float = LIMIT_MIN,
 ) -> pd.DataFrame:
     """
     Show how the figures of a city move with the size of the cells (the modifiable areal unit problem).
@@ -31,8 +46,8 @@ def resolution_panel(
         Scored cells at each H3 resolution, all of one area and one network.
     modes
         Modes to show; by default all.
-    threshold_min
-        [min] See `engine.scoring.city_summary`.
+    categories, counted, threshold_min, limit_min
+        See `engine.scoring.city_summary`.
 
     Returns
     -------
@@ -54,7 +69,17 @@ def resolution_panel(
         msg = f"found cells at the resolutions {sorted(cells)}; expected at least two to compare"
         raise InputError(msg)
     figures = {
-        r: _figures(city_summary(cells[r], modes=modes, threshold_min=threshold_min)) for r in sorted(cells)
+        r: _figures(
+            city_summary(
+                cells[r],
+                modes=modes,
+                categories=categories,
+                counted=counted,
+                threshold_min=threshold_min,
+                limit_min=limit_min,
+            )
+        )
+        for r in sorted(cells)
     }
     keys = list(dict.fromkeys(key for one in figures.values() for key in one))
     table = pd.DataFrame(keys, columns=["mode", "category", "figure"])
@@ -165,6 +190,35 @@ def ranking_sensitivity(
     variants = _variants(names, base, speed_factors, draws, seed)
     tried = np.stack([scores(times / factor, w) for _, _, factor, w in variants])
     return RankingSensitivity(*_tables(label, shown, tried, variants))
+
+
+def sensitivity_summary(found: RankingSensitivity) -> dict[str, Any]:
+    """
+    Sum up how firm a ranking is.
+
+    Returns
+    -------
+    dict
+        Ready for JSON: ``units``; the lowest and the median rank correlation under other ``speed`` and ``weights``
+        (1: the same ranking; null where a ranking has no order); the correlation ``without`` each category;
+        ``worst_tenth`` (units in it) and ``worst_tenth_firm`` (those in it in at least 95 % of the variants).
+    """
+    variants, table = found.variants, found.table
+    out: dict[str, Any] = {"units": len(table)}
+    for kind in ("speed", "weights"):
+        own = variants.loc[variants["kind"] == kind, "spearman"].dropna()
+        out[kind] = {
+            "spearman_lowest": float(own.min()) if len(own) else None,
+            "spearman_median": float(own.median()) if len(own) else None,
+        }
+    without = variants[variants["kind"] == "without"]
+    out["without"] = {
+        str(n): float(s) if np.isfinite(s) else None
+        for n, s in zip(without["variant"], without["spearman"], strict=True)
+    }
+    out["worst_tenth"] = int((table["rank"] > 0.9 * len(table)).sum())
+    out["worst_tenth_firm"] = int((table["worst_decile_share"] >= 0.95).sum())
+    return out
 
 
 _Variant = tuple[str, str, float, _Floats]

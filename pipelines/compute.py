@@ -28,6 +28,7 @@ from pipelines.steps.export import export, refuse_unusable
 from pipelines.steps.gaps import gaps_artifact
 from pipelines.steps.measures import measures_artifact
 from pipelines.steps.opportunities import opportunities_artifact, read_categories
+from pipelines.steps.panel import panel_artifact
 from pipelines.steps.people import population_artifact
 from pipelines.steps.portrait import green_artifact, portrait_artifact
 from pipelines.steps.reach import reach_artifact
@@ -264,7 +265,17 @@ def compute_results(ctx: Context) -> Results:
         ctx, area, reach, further, population, categories, extent=extent, reaches=reaches
     )
     green = green_artifact(ctx, networks["walk"], opportunities, area) if "walk" in networks else None
-    portrait = portrait_artifact(ctx, scores, opportunities, green, categories)
+    panel = panel_artifact(
+        ctx,
+        config.modes[0],
+        area,
+        network=networks[config.modes[0]],
+        opportunities=opportunities,
+        scores=scores,
+        extract=extract,
+        categories=categories,
+    )
+    portrait = portrait_artifact(ctx, scores, opportunities, green, panel, categories)
     gaps = gaps_artifact(ctx, scores, categories)
     sites = {}
     if "walk" in networks and "street30" in networks:

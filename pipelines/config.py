@@ -395,6 +395,9 @@ class Scoring(_Strict):
     catchment_min: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False)] = 15
     """[min] Catchment of the columns `{mode}_{category}_supply_per_1000` (two-step floating catchment area), for
     categories with known capacities in runs with a population; 0 leaves them out."""
+    resolutions: tuple[Annotated[int, Field(ge=5, le=12)], ...] = (9, 10, 11)
+    """H3 resolutions at which the city's figures are given beside each other, for the first mode of the run (those
+    with more than 100,000 cells are left out); empty leaves the panel out."""
     catchment_decay: DecayName = "step"
     """How the catchment fades; other than `step` it is the enhanced method, with its half at half the catchment."""
 

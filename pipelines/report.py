@@ -6,6 +6,8 @@ from pipelines.rundir import RunDirectory
 
 _CUT_OFF = 0.1
 """Share of a network that may be cut off from its main part before the headline says so."""
+_NO_STREET = 0.2
+"""Share of the cells that may lie away from every street before the headline says so."""
 
 _MODES = {"walk": "on foot", "bike": "by bicycle", "street30": "by motor vehicle at 30 km/h"}
 
@@ -56,6 +58,12 @@ def warnings(run: RunDirectory) -> list[str]:
                 f"{_MODES.get(mode, mode)}: {rejected} of {places} places are too far from a street to be reached; "
                 "opportunities.parquet gives the reasons"
             )
+    blind, cells = run.summary["cells_no_network"], run.summary["cells"]
+    if blind > _NO_STREET * cells:
+        found.append(f"{blind} of {cells} cells have no street near: parks and water, or a gap in the data")
+    parks = len(run.summary["parks_without_entrance"])
+    if parks:
+        found.append(f"parks without any entrance that could be found: {parks}, not counted; summary.json lists them")
     return found
 
 

@@ -26,7 +26,9 @@ def cells_frame(area: StudyArea) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"h3_cell": names}, geometry=cell_polygons(area.cells), crs="EPSG:4326")
 
 
-def population_artifact(ctx: Context, area: StudyArea, extract: Artifact) -> Artifact | None:
+def population_artifact(
+    ctx: Context, area: StudyArea, extract: Artifact, *, step: str = "population"
+) -> Artifact | None:
     """``population.parquet``: one row a cell; None where the configuration names no population."""
     settings = ctx.config.population
     if settings.address is None:
@@ -78,7 +80,7 @@ def population_artifact(ctx: Context, area: StudyArea, extract: Artifact) -> Art
             "missing": moved.missing,
         }
 
-    return ctx.artifact("population", needs, build)
+    return ctx.artifact(step, needs, build)
 
 
 def _buildings(extract: Artifact) -> gpd.GeoDataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from engine.places.category import Category
 from engine.places.ladder import green_distances, ladder_summary
 from engine.published import beside_published
 from engine.scoring import Decay, residents_of
+from engine.sensitivity import ranking_sensitivity, sensitivity_summary
 from engine.snapping import Snaps
 from engine.typology import cell_types
 from pipelines.config import Mode
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
 from pipelines.steps.opportunities import OpportunityTables, destinations_for
+from pipelines.steps.panel import panel_rows
 from pipelines.steps.reach import DECIMALS
+from pipelines.steps.scores import decay_of_run
 from pipelines.steps.streets import load_network
 from pipelines.store import Artifact
 from pipelines.tables_out import write_json, write_parquet
@@ -88,6 +91,7 @@ def portrait_artifact(
     scores: Artifact,
     opportunities: Artifact,
     green: Artifact | None,
+    panel: Artifact,
     categories: Mapping[str, Category],
 ) -> Artifact:
     """``portrait.parquet`` (types, confidence, green distances of each cell) and ``summary.json``."""
@@ -97,6 +101,8 @@ def portrait_artifact(
         "scores": scores.key,
         "opportunities": opportunities.key,
         "green": green.key if green else None,
+        "panel": panel.key,
+        "weights": {name: c.weight for name, c in categories.items()},
         "labels": {name: [c.label_en, c.label_fr] for name, c in categories.items()},
         "counted": counted,
         "decay": [scoring.decay, scoring.decay_full_min, scoring.decay_half_min, scoring.decay_zero_min],
@@ -109,13 +115,18 @@ def portrait_artifact(
         cells = gpd.read_parquet(scores.file("cells.parquet"))
         summary = json.loads(scores.file("summary.json").read_text("utf-8"))
         tables = OpportunityTables.load(opportunities)
+        weights = {name: categories[name].weight for name in counted}
         columns: dict[str, Any] = {"h3_cell": cells["h3_cell"]}
         for mode in ctx.config.modes:
             figures = summary["modes"][mode]
             own = cells.assign(no_network=cells[f"{mode}_score"].isna())
-            columns |= _types(own, mode, counted, categories, figures, _decay(ctx))
+            columns |= _types(own, mode, counted, categories, figures, decay_of_run(ctx))
             columns |= _confidence(own, mode, _snapped(tables, mode), list(categories), figures, _rules(ctx))
+            columns |= _sensitivity(own, mode, weights, figures, decay_of_run(ctx))
         distances = pd.read_parquet(green.file("green.parquet")) if green else pd.DataFrame()
+        summary["resolution_panel"] = panel_rows(panel)
+        summary["places"] = _counts(tables, ctx.config.modes)
+        summary["parks_without_entrance"] = sorted(tables.places.loc[tables.places["no_entrance"], "id"])
         summary["green_ladder"] = _ladder(distances, cells)
         published = beside_published(summary, city=ctx.config.area.name)
         summary["published"] = json.loads(published.to_json(orient="records"))
@@ -125,16 +136,6 @@ def portrait_artifact(
         return {"published": len(published)}
 
     return ctx.artifact("portrait", needs, build)
-
-
-def _decay(ctx: Context) -> Decay:
-    scoring = ctx.config.scoring
-    return Decay(
-        scoring.decay,
-        full_min=scoring.decay_full_min,
-        half_min=scoring.decay_half_min,
-        zero_min=scoring.decay_zero_min,
-    )
 
 
 def _rules(ctx: Context) -> Rules:
@@ -196,6 +197,38 @@ def _confidence(
         mean = weighted_mean(confidence, weight)
         figures["categories"][name]["confidence_mean"] = float(mean) if np.isfinite(mean) else None
     return columns
+
+
+def _counts(tables: OpportunityTables, modes: Sequence[str]) -> dict[str, Any]:
+    """Places of each category, and how many of them no street of a mode is near enough to."""
+    places = tables.places
+    return {
+        name: {
+            "found": int((places["category"] == name).sum()),
+            "rejected": {
+                m: int(((places["category"] == name) & ~places[f"snapped_{m}"]).sum()) for m in modes
+            },
+        }
+        for name in tables.categories
+    }
+
+
+def _sensitivity(
+    cells: gpd.GeoDataFrame, mode: Mode, weights: Mapping[str, float], figures: dict[str, Any], decay: Decay
+) -> dict[str, Any]:
+    """Rank of each cell and its band under other speeds and weights; how firm the ranking is, in the figures."""
+    figures["sensitivity"] = None
+    if not weights or cells["no_network"].all():
+        return {}
+    by_cell = ranking_sensitivity(cells, mode=mode, weights=weights, decay=decay)
+    told = sensitivity_summary(by_cell)
+    if "neighbourhood" in cells.columns:
+        some = cells[cells["neighbourhood"].notna()]
+        named = ranking_sensitivity(some, mode=mode, weights=weights, decay=decay, group="neighbourhood")
+        told["neighbourhoods"] = json.loads(named.table.to_json(orient="records", double_precision=9))
+    figures["sensitivity"] = told
+    ranks = by_cell.table.set_index("unit").reindex(cells["h3_cell"])
+    return {f"{mode}_{c}": ranks[c].to_numpy(np.float64) for c in ("rank", "rank_low", "rank_high")}
 
 
 def _ladder(distances: pd.DataFrame, cells: gpd.GeoDataFrame) -> dict[str, Any]:

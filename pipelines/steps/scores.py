@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import h3.api.numpy_int as h3
 import numpy as np
 import pandas as pd
 
@@ -50,12 +51,7 @@ def scores_artifact(
 
     def build(folder: Path) -> dict[str, Any]:
         cells = assemble_cells(area, reach, population, extent=extent, reaches=reaches)
-        decay = Decay(
-            scoring.decay,
-            full_min=scoring.decay_full_min,
-            half_min=scoring.decay_half_min,
-            zero_min=scoring.decay_zero_min,
-        )
+        decay = decay_of_run(ctx)
         missing = {
             mode: pd.read_parquet(a.file(f"reach_{mode}.parquet"))["no_network"] for mode, a in reach.items()
         }
@@ -79,6 +75,7 @@ def scores_artifact(
                 scored.assign(no_network=missing[mode]),
                 modes=[mode],
                 categories=list(categories),
+                counted=[name for name, weight in weights.items() if weight > 0],
                 threshold_min=scoring.cutoff_min,
                 limit_min=scoring.search_limit_min,
                 income=ctx.config.population.income_column or "income",
@@ -86,7 +83,9 @@ def scores_artifact(
             for mode in reach
         ]
         summary = parts[0] | {
-            "modes": {mode: part["modes"][mode] for mode, part in zip(reach, parts, strict=True)}
+            "area_km2": float(sum(h3.cell_area(int(c), unit="km^2") for c in area.cells)),
+            "categories_counted": [name for name, weight in weights.items() if weight > 0],
+            "modes": {mode: part["modes"][mode] for mode, part in zip(reach, parts, strict=True)},
         }
         write_json(summary, folder / "summary.json")
         return {
@@ -96,6 +95,17 @@ def scores_artifact(
         }
 
     return ctx.artifact("scores", needs, build)
+
+
+def decay_of_run(ctx: Context) -> Decay:
+    """What a place is worth at a distance, by the run's configuration."""
+    scoring = ctx.config.scoring
+    return Decay(
+        scoring.decay,
+        full_min=scoring.decay_full_min,
+        half_min=scoring.decay_half_min,
+        zero_min=scoring.decay_zero_min,
+    )
 
 
 def assemble_cells(

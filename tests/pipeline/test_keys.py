@@ -59,6 +59,7 @@ MOVES = [
     "scoring.max_origin_snap_m=1",
     "scoring.search_limit_min=6",
     "scoring.nearest_mean_of=2",
+    "scoring.resolutions=[10]",
     "scoring.gravity=['power']",
     "scoring.gravity_limit_min=10",
     "sites.trees.count=5",

@@ -72,8 +72,9 @@ def test_the_supply_of_the_sorting_stations_is_shared_out_to_the_last_litre(pari
 
 
 def test_published_bands_stand_beside_ours(paris: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
-    """The tables have no bakeries of their own and parks as points, so only the means can be set side by side."""
+    """The tables have parks as points, so INSEE's share of a park within 300 m cannot be set beside ours."""
     beside = pd.DataFrame(paris.summary["published"])
+    assert [s.split()[0] for s in beside["source"]] == ["Apur", "Bruno", "Bruno"]
     assert set(beside["unit"]) == {"min", "share"}
     assert beside["differs"].str.len().gt(20).all()
     with capsys.disabled():

@@ -108,12 +108,12 @@ def test_a_second_run_does_no_work_and_says_so(demo_run: RunDirectory, demo_cach
 @pytest.mark.parametrize(
     ("override", "recomputed"),
     [
-        ("scoring.weights={green=3}", {"scores", "portrait", "gaps"}),
-        ("scoring.cutoff_min=10", {"scores", "portrait", "gaps"}),
+        ("scoring.weights={green=3}", {"scores", "panel", "portrait", "gaps"}),
+        ("scoring.cutoff_min=10", {"scores", "panel", "portrait", "gaps"}),
         ("sites.trees.count=20", {"sites_trees"}),
         ("network.bike.max_lts=2", {"network_bike", "opportunities", "reach_walk", "reach_bike", "reach_street30",
                                     "measures_walk", "measures_bike", "measures_street30", "scores", "green",
-                                    "portrait", "gaps"}),
+                                    "panel", "portrait", "gaps"}),
     ],
 )  # fmt: skip
 def test_one_key_recomputes_what_hangs_on_it(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -10,7 +13,11 @@ import pytest
 
 from engine.places.green import GREEN_LADDER
 from engine.published import beside_published
+from pipelines.compute import run
+from pipelines.report import warnings
 from pipelines.rundir import RunDirectory
+
+DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +77,54 @@ def test_green_distances_agree_with_walking_times(demo_run: RunDirectory, portra
     assert np.median(np.abs(metres - walked)[known]) < 15
 
 
+def test_the_figures_are_given_at_three_sizes_of_cells(demo_run: RunDirectory) -> None:
+    panel = pd.DataFrame(demo_run.summary["resolution_panel"])
+    assert {"r9", "r10", "r11", "spread"} <= set(panel.columns)
+    walk = demo_run.summary["modes"]["walk"]
+    score = panel[panel["figure"] == "score_mean"].iloc[0]
+    assert score["r10"] == pytest.approx(walk["score_mean"], rel=1e-6)
+    assert score["spread"] == pytest.approx(
+        max(score[["r9", "r10", "r11"]]) - min(score[["r9", "r10", "r11"]])
+    )
+    shops = panel[(panel["category"] == "shops") & (panel["figure"] == "mean_minutes")].iloc[0]
+    assert shops["r10"] == pytest.approx(walk["categories"]["shops"]["mean_minutes"], rel=1e-6)
+    assert 0 < shops["spread"] < shops["r10"]
+
+
+def test_the_panel_is_what_a_run_at_that_resolution_gives(
+    demo_run: RunDirectory, demo_cache: Path, tmp_path: Path
+) -> None:
+    coarse = run(DEMO, out=tmp_path / "out", cache=demo_cache, overrides=["area.resolution=9"])
+    panel = pd.DataFrame(demo_run.summary["resolution_panel"])
+    for category, figures in coarse.summary["modes"]["walk"]["categories"].items():
+        own = panel[panel["category"] == category].set_index("figure")["r9"]
+        for name in own.index:
+            assert own[name] == pytest.approx(figures[name], rel=1e-6), (category, name)
+
+
+def test_the_ranking_says_how_firm_it_is(demo_run: RunDirectory, portrait: pd.DataFrame) -> None:
+    told = demo_run.summary["modes"]["walk"]["sensitivity"]
+    assert told["units"] == (~demo_run.cells["no_network"]).sum()
+    assert 0.3 < told["weights"]["spearman_lowest"] <= told["weights"]["spearman_median"] <= 1
+    assert set(told["without"]) == set(demo_run.categories)
+    assert 0 < told["worst_tenth_firm"] <= told["worst_tenth"]
+    known = portrait["walk_rank"].notna()
+    assert (portrait.loc[known, "walk_rank_low"] <= portrait.loc[known, "walk_rank_high"]).all()
+    best = demo_run.cells["walk_score"].idxmax()
+    assert portrait.loc[best, "walk_rank"] == portrait["walk_rank"].min()
+
+
 def test_published_figures_stand_beside_ours_in_paris_only(demo_run: RunDirectory) -> None:
     assert demo_run.summary["published"] == []
     beside = beside_published(demo_run.summary, city="Paris")
     assert "INSEE (2025)" in set(beside["source"])
     json.dumps(demo_run.summary, allow_nan=False)
+
+
+def test_a_run_says_what_makes_its_figures_thin(demo_run: RunDirectory) -> None:
+    assert warnings(demo_run) == []
+    summary = demo_run.summary | {"cells_no_network": 100, "parks_without_entrance": ["way/1"]}
+    told = SimpleNamespace(summary=summary, modes=[], categories=[], manifest=demo_run.manifest)
+    blind, parks = warnings(cast("RunDirectory", told))
+    assert blind.startswith("100 of 144 cells")
+    assert parks.startswith("parks without any entrance that could be found: 1,")

@@ -190,6 +190,15 @@ def test_the_city_by_hand() -> None:
     assert walk["within_15_mean"] == pytest.approx((200 + 50) / 180)
 
 
+def test_a_category_that_does_not_count_is_shown_and_moves_no_figure_of_the_mode() -> None:
+    both = city_summary(cells(**TOWN), modes=["walk"])["modes"]["walk"]
+    names = list(both["categories"])
+    one = city_summary(cells(**TOWN), modes=["walk"], counted=names[:1])["modes"]["walk"]
+    assert list(one["categories"]) == names
+    assert one["all_share"] == one["categories"][names[0]]["share"] != both["all_share"]
+    assert one["mean_minutes"] == pytest.approx(one["categories"][names[0]]["mean_minutes"])
+
+
 def test_without_people_cells_with_streets_count() -> None:
     town = cells(**TOWN).drop(columns="population")
     for table in (town, town.assign(population=NAN), town.assign(population=0.0)):

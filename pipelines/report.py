@@ -63,7 +63,9 @@ def warnings(run: RunDirectory) -> list[str]:
         found.append(f"{blind} of {cells} cells have no street near: parks and water, or a gap in the data")
     parks = len(run.summary["parks_without_entrance"])
     if parks:
-        found.append(f"parks without any entrance that could be found: {parks}, not counted; summary.json lists them")
+        found.append(
+            f"parks without any entrance that could be found: {parks}, not counted; summary.json lists them"
+        )
     return found
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,6 @@ import pytest
 from engine.places.green import GREEN_LADDER
 from engine.published import beside_published
 from pipelines.compute import run
-from pipelines.report import warnings
 from pipelines.rundir import RunDirectory
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
@@ -119,12 +116,3 @@ def test_published_figures_stand_beside_ours_in_paris_only(demo_run: RunDirector
     beside = beside_published(demo_run.summary, city="Paris")
     assert "INSEE (2025)" in set(beside["source"])
     json.dumps(demo_run.summary, allow_nan=False)
-
-
-def test_a_run_says_what_makes_its_figures_thin(demo_run: RunDirectory) -> None:
-    assert warnings(demo_run) == []
-    summary = demo_run.summary | {"cells_no_network": 100, "parks_without_entrance": ["way/1"]}
-    told = SimpleNamespace(summary=summary, modes=[], categories=[], manifest=demo_run.manifest)
-    blind, parks = warnings(cast("RunDirectory", told))
-    assert blind.startswith("100 of 144 cells")
-    assert parks.startswith("parks without any entrance that could be found: 1,")

@@ -9,12 +9,22 @@ from pipelines.report import warnings
 from pipelines.rundir import RunDirectory
 
 
-def run_of(*, km_dropped: float, rejected: int, schools: int) -> RunDirectory:
+def run_of(
+    *,
+    km_dropped: float = 0.0,
+    rejected: int = 0,
+    schools: int = 1,
+    blind: int = 0,
+    parks: tuple[str, ...] = (),
+) -> RunDirectory:
     reports: dict[str, Any] = {
         "opportunities": {"places": {"shops": 10, "schools": schools}, "rejected": {"walk": rejected}},
         "network_walk": {"dropped": {"components": {"km_kept": 90.0, "km_dropped": km_dropped}}},
     }
-    found = SimpleNamespace(modes=["walk"], categories=["shops", "schools"], manifest={"reports": reports})
+    summary = {"cells": 100, "cells_no_network": blind, "parks_without_entrance": list(parks)}
+    found = SimpleNamespace(
+        modes=["walk"], categories=["shops", "schools"], manifest={"reports": reports}, summary=summary
+    )
     return cast("RunDirectory", found)
 
 
@@ -33,3 +43,10 @@ def test_a_network_of_tables_that_counts_no_parts_is_taken_as_whole() -> None:
     run = run_of(km_dropped=0.0, rejected=0, schools=1)
     run.manifest["reports"]["network_walk"]["dropped"] = {}
     assert warnings(run) == []
+
+
+def test_cells_without_streets_and_parks_without_entrance_are_said() -> None:
+    assert warnings(run_of(blind=20)) == []
+    blind, parks = warnings(run_of(blind=21, parks=("way/1", "way/2")))
+    assert blind.startswith("21 of 100 cells have no street near")
+    assert parks.startswith("parks without any entrance that could be found: 2")

@@ -143,14 +143,15 @@ def _meeting_nodes(extract: OsmExtract, open_: BoolArray) -> BoolArray:
 
 
 def _dead_ends(extract: OsmExtract, tags: TagColumns, open_: BoolArray) -> IntArray:
-    """Ends of open ways that meet no other way, at ground level."""
+    """Ends of open ways that meet no other open way, at ground level."""
     raised = tags.map("layer", lambda text: text not in {"0", ""}, default=False).astype(bool)
     for key in ("tunnel", "bridge"):
         raised |= tags.has(key) & ~tags.isin(key, ("no",))
     rows = np.flatnonzero(open_ & ~raised & (np.diff(extract.way_offsets) >= 2))
     first, last = extract.way_offsets[rows], extract.way_offsets[rows + 1] - 1
     ends = np.concatenate([extract.way_refs[first], extract.way_refs[last]])
-    uses = np.bincount(extract.way_refs, minlength=len(extract.node_id))
+    used = np.repeat(open_, np.diff(extract.way_offsets))
+    uses = np.bincount(extract.way_refs[used], minlength=len(extract.node_id))
     alone = np.zeros(len(extract.node_id), dtype=bool)
     alone[ends[uses[ends] == 1]] = True
     return np.flatnonzero(alone)

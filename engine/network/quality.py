@@ -78,9 +78,10 @@ def _gaps(extract: OsmExtract, network: StreetNetwork) -> dict[str, Any]:
     dead = degree == 1
     for vertices in (network.u, network.v):
         dead[vertices[lifted]] = False
-    dead &= (network.node_id > 0) & ~np.isin(network.node_id, _known_ends(extract))
+    dead &= np.isin(network.node_id, extract.node_id) & ~np.isin(network.node_id, _known_ends(extract))
     ends = np.flatnonzero(dead)
-    ground = np.flatnonzero(~lifted & ~network.streets["turn_copy"].to_numpy(bool))
+    drawn = ~(network.streets["turn_copy"] | network.streets["area_crossing"]).to_numpy(bool)
+    ground = np.flatnonzero(~lifted & drawn)
     if not len(ends) or not len(ground):
         return {"number": 0, "nearest": []}
     scale = _metres(network)

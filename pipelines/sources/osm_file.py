@@ -266,7 +266,9 @@ def _restrictions(raw: RawOsm) -> pd.DataFrame:
                     table["to_way"].append(to_way)
                     table["except"].append(tags.get("except", ""))
     numbers = dict.fromkeys(("relation_id", "from_way", "via_node", "to_way"), "int64")
-    return pd.DataFrame(table).astype({**numbers, "via_ways": "object", "restriction": "str", "except": "str"})
+    return pd.DataFrame(table).astype(
+        {**numbers, "via_ways": "object", "restriction": "str", "except": "str"}
+    )
 
 
 def _info(

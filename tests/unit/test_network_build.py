@@ -208,6 +208,20 @@ AB...C
     assert seconds(network, "B", "X") == pytest.approx(np.hypot(100, 200) * 0.72, abs=0.1)
 
 
+def test_a_path_that_ends_inside_a_plaza_where_only_stairs_go_on_is_joined_for_cyclists() -> None:
+    # F–X is pushed as far as X, in the middle of the plaza; the stairs X–Y are none of a cyclist's
+    drawing = """
+AB...C
+......
+..XF..
+..Y...
+.D...E
+"""
+    ways = [("AB", STREET), ("BCEDB", PLAZA), ("XF", {"highway": "footway"}), ("XY", {"highway": "steps"})]
+    network = build("bike", drawing, ways)
+    assert seconds(network, "B", "X") == pytest.approx(np.hypot(100, 200) * 0.72, abs=0.1)
+
+
 def test_plazas_with_many_entrances_stay_sparse() -> None:
     sides = 60
     angle = 2 * np.pi * np.arange(sides) / sides

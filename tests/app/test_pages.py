@@ -117,6 +117,19 @@ def test_about_names_sources_licence_and_what_was_dropped_but_no_folder(app: App
     assert len(app.table[-1].value) > 5
 
 
+def test_about_shows_how_good_the_streets_are_and_how_many_keep_their_limit(app: AppTest, run: Run) -> None:
+    opened(app, "about", lang="en")
+    figures = next(table.value for table in app.table if "Kilometres of streets" in table.value.index)
+    report = run.manifest["reports"]["network_street30"]["quality"]
+    driven = figures["By car at 30 km/h"]
+    assert driven["… that keep their limit (major roads), km"] == f"{report['km_major']:.1f}"
+    assert driven["… at 30 km/h at most, km"] == f"{report['km_limited']:.1f}"
+    dead_ends = driven["Dead ends within 5 m of another street, not joined"]
+    assert dead_ends == str(report["suspicious_gaps"]["number"]) != "0"
+    assert figures["On foot"]["… at 30 km/h at most, km"] == "–"
+    assert any("openstreetmap.org/node/" in str(frame.value.iloc[0, 0]) for frame in app.dataframe)
+
+
 def test_without_a_run_the_app_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROCHE_RUNS", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["app.py"])

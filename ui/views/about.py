@@ -11,6 +11,7 @@ from ui.language import Translator
 from ui.runs import Run
 from ui.session import Context, current, translator
 from ui.views.mapping import name_of
+from ui.views.network_quality import network_quality
 from ui.views.text import plain
 
 _METHOD = ("what", "network", "snapping", "cells", "categories", "measures", "gaps", "sites", "limits")
@@ -25,6 +26,7 @@ def about() -> None:
     st.markdown(f"## {t('page.about')} · {plain(run.title)}")
     sources(run, t)
     confidence(context)
+    network_quality(run, t)
     st.markdown(f"### {t('about.method')}")
     for key in _METHOD:
         with st.expander(t(f"method.{key}_title"), expanded=key == "what"):

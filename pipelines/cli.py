@@ -410,18 +410,46 @@ def report(run: Path, *, output: Path) -> None:
 
 @cli.command()
 @click.argument("run", type=_EXISTING)
-@click.option("--kind", type=click.Choice(["trees", "chargers", "sorting"]), required=True)
+@click.option("--kind", type=click.Choice(["trees", "chargers", "sorting", "green"]), required=True)
 @click.option("--count", type=click.IntRange(0, 1_000_000), help="New sites at most (default: the run's).")
+@click.option(
+    "--objective", type=click.Choice(["covering", "p_median"]), help="Most people served, or least walking."
+)
+@click.option("--sweep", metavar="N,N,…", help="Answer these numbers as well: coverage against number.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Ask one key differently from the run, for example sites.chargers.capacity=400; repeatable.",
+)
 @click.option("-o", "--output", type=_EXISTING, help="File to write (default: stdout).")
-def sites(run: Path, *, kind: str, count: int | None, output: Path | None) -> None:
+def sites(
+    run: Path,
+    *,
+    kind: str,
+    count: int | None,
+    objective: str | None,
+    sweep: str | None,
+    overrides: tuple[str, ...],
+    output: Path | None,
+) -> None:
     """Sites of one kind as GeoJSON, with objective, bound and gap."""
     from pipelines.progress import Progress
     from pipelines.rundir import RunDirectory
     from pipelines.siting import sites_geojson
 
-    _write_json(
-        sites_geojson(RunDirectory.open(run), kind=kind, count=count, progress=Progress.to_stderr()), output
+    asked = list(overrides)
+    if objective is not None:
+        asked.append(f"sites.{kind}.objective={objective}")
+    if sweep is not None:
+        numbers = [int(n) if n == int(n) else n for n in _numbers(sweep, option="--sweep")]
+        asked.append(f"sites.{kind}.sweep={numbers}")
+    found = sites_geojson(
+        RunDirectory.open(run), kind=kind, count=count, overrides=asked, progress=Progress.to_stderr()
     )
+    _write_json(found, output)
+    click.echo(_proof(found), err=True)
 
 
 @cli.command()
@@ -447,6 +475,17 @@ def _open_app(runs: list[Path], *, port: int | None, headless: bool) -> None:
     launch = importlib.import_module("ui.launch")
     command, env = launch.streamlit_command([r.resolve() for r in runs], port=port, headless=headless)
     raise SystemExit(subprocess.run(command, env=env, check=False).returncode)  # noqa: S603 - our own command line
+
+
+def _proof(found: dict[str, Any]) -> str:
+    """One line on what a set of sites is worth and how far from the best it can be."""
+    new = sum(not f["properties"]["locked"] for f in found["features"])
+    gap = "unknown" if found["gap"] is None else f"{100 * found['gap']:.2f} %"
+    note = f"; {found['note']}" if "note" in found else ""
+    return (
+        f"{new} new {found['kind']}: {found['baseline']:,.1f} → {found['objective']:,.1f} {found['unit']}, "
+        f"bound {found['bound']:,.1f}, proven gap {gap}{note}"
+    )
 
 
 def _write_json(value: object, output: Path | None) -> None:

@@ -33,7 +33,7 @@ from pipelines.steps.people import population_artifact
 from pipelines.steps.portrait import green_artifact, portrait_artifact
 from pipelines.steps.reach import reach_artifact
 from pipelines.steps.scores import scores_artifact
-from pipelines.steps.sites import KINDS, sites_artifact
+from pipelines.steps.sites import KINDS, SiteSources, sites_artifact
 from pipelines.steps.streets import OsmSource, TableSource, keep_filter, network_artifact, profile_of
 from pipelines.store import Artifact, write_atomic
 from pipelines.version import __version__
@@ -277,19 +277,14 @@ def compute_results(ctx: Context) -> Results:
     )
     portrait = portrait_artifact(ctx, scores, opportunities, green, panel, categories)
     gaps = gaps_artifact(ctx, scores, categories)
-    sites = {}
+    sites: dict[str, Artifact] = {}
     if "walk" in networks and "street30" in networks:
+        sources = SiteSources(
+            extract, networks["walk"], networks["street30"], opportunities, reach["walk"], population
+        )
         for kind in KINDS:
             if getattr(config.sites, kind).enabled:
-                sites[kind] = sites_artifact(
-                    ctx,
-                    kind,
-                    extract=extract,
-                    network_walk=networks["walk"],
-                    network_street30=networks["street30"],
-                    population=population,
-                    area=area,
-                )
+                sites[kind] = sites_artifact(ctx, kind, sources, area, before=sites)
     return Results(
         area, config.modes, tuple(categories), extract, networks, opportunities, scores, portrait, gaps, sites
     )

@@ -412,50 +412,181 @@ class Elevation(_Strict):
 
 
 class Heat(_Strict):
-    """Rasters that say where shade is needed most."""
+    """Rasters (any CRS) that say where shade is needed most."""
 
     canopy: str | None = None
-    """File of tree canopy, a share of 0 to 1 or 0 to 100 a pixel."""
+    """File of tree canopy, a share of 0 to 1 or 0 to 100 a pixel. One of `canopy` and `ndvi`."""
+    ndvi: str | None = None
+    """File of the vegetation index NDVI (-1 to 1), turned into a share of vegetation where no canopy is mapped."""
     temperature: str | None = None
-    """File of surface temperature."""
+    """File of surface temperature, in any unit."""
+
+    @model_validator(mode="after")
+    def _one_vegetation(self) -> Heat:
+        if self.canopy and self.ndvi:
+            msg = f"give canopy or ndvi, not both; found canopy = {self.canopy!r} and ndvi = {self.ndvi!r}"
+            raise ValueError(msg)
+        return self
+
+
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Obstacle = Literal[
+    "building", "bus_stop", "crossing", "green", "railway", "station", "tree", "walkway", "water"
+]
+Stream = Literal["glass", "paper", "packaging", "plastic", "metal", "organic", "clothes", "cardboard"]
 
 
 class SiteKind(_Strict):
-    """How many new sites are looked for, and what already exists."""
+    """How many new sites are looked for, where they may stand, and what already exists."""
 
     enabled: bool = True
     """Whether this kind is looked for."""
-    count: Annotated[int, Field(ge=0, le=1_000_000)] = 30
+    count: Count = 30
     """How many new sites at most."""
     existing: FileSource = FileSource()
     """Existing sites besides OpenStreetMap's: they are locked in (stations) or kept clear of (trees)."""
+    equity_aversion: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0
+    """People count (mean income / income of their cell) to this power; 0 counts all alike, 1.3 is the UK Treasury's
+    value. Needs `population.income_column`."""
+    candidate_spacing_m: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    """[m] Between the places that are looked at along a kerb. Default 40; trees: their `spacing_m`."""
+    min_width_m: NonNegative | None = None
+    """[m] A street narrower than this from kerb to kerb takes no site. Default 5.5, trees 5."""
+    junction_clearance_m: NonNegative | None = None
+    """[m] From the middle of a junction to the middle of the site. Default 16 (chargers), 14 (sorting), 10 (trees)."""
+    clearance_m: dict[Obstacle, NonNegative] = {}
+    """[m] Least distance to obstacles of a kind, in place of the kind's own; 0 does not look at them."""
+
+    @property
+    def rule_changes(self) -> dict[str, Any]:
+        """The keys that were given of those that say where a site may stand, as `KerbRule` names them."""
+        given = {
+            "spacing_m": self.candidate_spacing_m,
+            "min_width_m": self.min_width_m,
+            "junction_clearance_m": self.junction_clearance_m,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
 
-class Chargers(SiteKind):
-    """Charging stations at the kerb."""
+class SiteScenario(_Strict):
+    """One way the future may be, besides the settings themselves."""
+
+    name: Name
+    """What it is called in the results."""
+    demand: str | None = None
+    """Whom to serve: `population` or a column of `population.keep`. Default: as without the scenario."""
+    speed_factor: Positive = 1
+    """People come this much faster (slower below 1)."""
+
+
+class StationKind(SiteKind):
+    """Stations that serve whoever comes within a time."""
 
     walk_min: Positive = 5
-    """[min] Residents within this walk of a station count as covered."""
-    spacing_m: Positive = 150
+    """[min] Whoever is within this walk of a station counts as served."""
+    spacing_m: NonNegative = 150
     """[m] Least distance between two stations."""
+    objective: Literal["covering", "p_median"] = "covering"
+    """`covering`: most people served. `p_median`: least walking to the nearest station in all."""
+    far_min: Positive = 15
+    """[min] `p_median` only: what a longer walk, or none, counts."""
+    demand: str = "population"
+    """Whom to serve: `population`, or a column of `population.keep` (cars, households …)."""
+    capacity: Positive | None = None
+    """How many of the demand a new station can serve. Default: no limit."""
+    existing_capacity: NonNegative | None = None
+    """With `capacity`: how many an existing station can serve. Default: as a new one, or in proportion to its points
+    where the file of existing stations gives a `capacity`."""
+    sweep: tuple[Count, ...] = ()
+    """Further numbers of new stations, each solved with its own proof: coverage against number, and where it bends."""
+    scenarios: tuple[SiteScenario, ...] = ()
+    """Further futures: the set whose worst regret over them and the settings themselves is least."""
+
+    @model_validator(mode="after")
+    def _one_question(self) -> StationKind:
+        asked = {
+            "objective = 'p_median'": self.objective == "p_median",
+            "capacity": self.capacity is not None,
+            "scenarios": bool(self.scenarios),
+            "sweep": bool(self.sweep),
+        }
+        both = [name for name, given in asked.items() if given]
+        if len(both) > 1:
+            msg = f"{' and '.join(both)} do not go together: ask them one after another"
+            raise ValueError(msg)
+        return self
 
 
-class SortingSites(SiteKind):
+class Chargers(StationKind):
+    """Charging stations at the kerb."""
+
+    points: Annotated[int, Field(ge=1)] = 3
+    """Charging points of a new station (Belib': three parking places)."""
+    fleets: FileSource = FileSource()
+    """Depots of fleets, `capacity` the number of vehicles: with it, stations serve them, by car, and not residents."""
+    drive_min: Positive = 10
+    """[min] Longest drive of a fleet's vehicle to a station."""
+
+
+class SortingSites(StationKind):
     """Street sorting points."""
 
     walk_min: Positive = 3
-    """[min] Residents within this walk count as covered."""
-    spacing_m: Positive = 100
+    """[min] Whoever is within this walk of a point counts as served."""
+    spacing_m: NonNegative = 100
     """[m] Least distance between two points."""
+    streams: tuple[Stream, ...] = ()
+    """Waste streams to be served one by one: a point without the stream is no access to it. A new point takes all.
+    Default: a point is a point."""
+    stream_weights: dict[Stream, NonNegative] = {}
+    """What access to each of `streams` counts. Default: all alike."""
+
+    @model_validator(mode="after")
+    def _streams_fit(self) -> SortingSites:
+        if self.streams and (self.objective == "p_median" or self.capacity is not None):
+            msg = "streams go with the objective 'covering' without capacity: ask them one after another"
+            raise ValueError(msg)
+        if foreign := sorted(set(self.stream_weights) - set(self.streams)):
+            msg = f"stream_weights names {', '.join(foreign)}, and streams only {list(self.streams)}"
+            raise ValueError(msg)
+        return self
 
 
 class Trees(SiteKind):
     """Street trees."""
 
-    count: Annotated[int, Field(ge=0, le=1_000_000)] = 200
+    count: Count = 200
     """How many new trees at most."""
-    spacing_m: Positive = 8
-    """[m] Least distance between two trees, new or existing."""
+    spacing_m: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 8
+    """[m] Least distance between two new trees of a side of a street."""
+    within_m: Positive = 100
+    """[m] Residents within this straight distance gain shade."""
+    canopy_target: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """Share under canopy from which on nothing lacks: the 30 of 3-30-300."""
+    walker_weight: NonNegative = 0.25
+    """What one who walks past on the way to the nearest places counts beside one who lives near; 0 leaves them out."""
+
+
+class GreenSites(_Strict):
+    """New green space: unused parcels, schoolyards opened to all, by option roofs and car parks."""
+
+    enabled: bool = False
+    """Whether this kind is looked for."""
+    budget_ha: NonNegative = 30
+    """[ha] New green space in all; a parcel is taken whole or not at all."""
+    walk_min: Positive = 5
+    """[min] Longest walk to it; cells with a place of the category `green` within it are served already."""
+    parcels: str | None = None
+    """File of further ground (polygons, any format and CRS); a column `kind` may say `parcel`, `schoolyard`, `roof` or
+    `car_park`."""
+    parcel_min_ha: NonNegative | None = 0.5
+    """[ha] Smallest unused parcel (`landuse=brownfield|greenfield|construction`)."""
+    schoolyard_min_ha: NonNegative | None = 0.2
+    """[ha] Smallest school ground (`amenity=school`)."""
+    roof_min_ha: NonNegative | None = None
+    """[ha] Smallest roof (any building); none by default."""
+    car_park_min_ha: NonNegative | None = None
+    """[ha] Smallest car park at ground level (`amenity=parking`); none by default."""
 
 
 class Sites(_Strict):
@@ -464,6 +595,7 @@ class Sites(_Strict):
     chargers: Chargers = Chargers()
     sorting: SortingSites = SortingSites()
     trees: Trees = Trees()
+    green: GreenSites = GreenSites()
 
 
 class Config(_Strict):

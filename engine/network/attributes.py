@@ -89,8 +89,8 @@ def way_attributes(tags: TagColumns, limits: Limits) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``highway``, ``name``, ``width_m``, ``lanes``, ``maxspeed_kmh`` (posted, NaN where none), ``bridge``,
-        ``tunnel``, ``surface``, ``oneway`` (as tagged: a legal oneway for vehicles), ``sidewalk``,
-        ``parking``, ``is_steps``, ``area_crossing``, ``origin_ok``.
+        ``tunnel``, ``roundabout``, ``surface``, ``oneway`` (as tagged: a legal oneway for vehicles),
+        ``sidewalk``, ``parking``, ``is_steps``, ``area_crossing``, ``origin_ok``.
     """
     nan = float("nan")
     width = tags.map("width", parse_width, default=nan).astype(np.float64)
@@ -102,7 +102,8 @@ def way_attributes(tags: TagColumns, limits: Limits) -> pd.DataFrame:
     for key in ("route", "railway", "public_transport", "man_made"):
         highway = np.where(pd.isna(highway), _texts(tags, key), highway)
     oneway = tags.isin("oneway", ("yes", "true", "1", "-1", "reverse"))
-    oneway |= tags.isin("junction", ("roundabout", "circular")) & ~tags.isin("oneway", ("no",))
+    roundabout = tags.isin("junction", ("roundabout", "circular"))
+    oneway |= roundabout & ~tags.isin("oneway", ("no",))
     return pd.DataFrame(
         {
             "highway": pd.array(highway, dtype="str"),
@@ -112,6 +113,7 @@ def way_attributes(tags: TagColumns, limits: Limits) -> pd.DataFrame:
             "maxspeed_kmh": limits.highest,
             "bridge": is_bridge(tags),
             "tunnel": tunnel,
+            "roundabout": roundabout,
             "surface": pd.array(_texts(tags, "surface"), dtype="str"),
             "oneway": oneway,
             "sidewalk": pd.array(sidewalk_side(tags), dtype="str"),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 from scipy.spatial import cKDTree
+from shapely.geometry.base import BaseGeometry
 
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
@@ -29,6 +30,10 @@ _METRES_PER_DEGREE = 111_320.0
 """[m] A degree of latitude: good to 0.5 %, used only for the few metres between a centreline and its kerb."""
 
 
+LOOP_M = 150.0
+"""[m] A street that ends where it begins and is shorter than this is a turning loop, not a block."""
+
+
 @dataclass(frozen=True)
 class KerbRule:
     """
@@ -39,7 +44,8 @@ class KerbRule:
     spacing_m
         [m] Candidates of one side of one street are at least this far apart.
     junction_clearance_m
-        [m] Along the street, from every node where three or more streets meet.
+        [m] Along the street from its own ends where three or more streets meet, and in a straight line from every
+        such node.
     offset_m
         [m] From the kerb: positive stands on the pavement, negative in the carriageway (a parking place).
     classes
@@ -56,6 +62,8 @@ class KerbRule:
         Sides that face the opposite carriageway of the same street are out.
     apart_m
         [m] Candidates nearer than this to an earlier one are dropped (parallel carriageways); 0 keeps all.
+    other_street_m
+        [m] Least distance to the kerb of any other street; None takes the offset where that is negative, else 0.
     """
 
     spacing_m: float
@@ -68,6 +76,7 @@ class KerbRule:
     clearance_m: Mapping[str, float] = field(default_factory=dict)
     avoid_median: bool = False
     apart_m: float = 0.0
+    other_street_m: float | None = None
 
     def __post_init__(self) -> None:
         if not self.spacing_m > 0:
@@ -105,15 +114,20 @@ class _Places(NamedTuple):
 
 
 def street_side_candidates(
-    network: StreetNetwork, rule: KerbRule, *, obstacles: Obstacles | None = None
+    network: StreetNetwork,
+    rule: KerbRule,
+    *,
+    obstacles: Obstacles | None = None,
+    within: BaseGeometry | None = None,
 ) -> Candidates:
     """
     Walk along both kerbs of every street and keep the places where a site could stand.
 
     Places are centred on each street, ``floor(length / spacing)`` a side (at least one), so that two are
-    never nearer than the spacing. Each rejected place is counted under the first of: ``class``,
-    ``bridge_or_tunnel``, ``too_narrow``, ``near_junction``, ``no_parking``, ``no_pavement``,
-    ``on_another_street``, ``near_<kind>`` in the order of `obstacles`, ``near_another_candidate``.
+    never nearer than the spacing. Each rejected place is counted under the first of: ``outside_area``, ``class``,
+    ``bridge_or_tunnel``, ``roundabout`` (also a turning loop), ``too_narrow``, ``near_junction``, ``no_parking``,
+    ``no_pavement``, ``on_another_street``, ``faces_median``, ``near_<kind>`` in the order of `obstacles`,
+    ``near_another_candidate``.
 
     Parameters
     ----------
@@ -123,6 +137,8 @@ def street_side_candidates(
         What is asked of a place.
     obstacles
         Geometries to keep away from; those of kinds that ``rule.clearance_m`` does not name are ignored.
+    within
+        [deg] Area that may be built in; streets that do not touch its box are not even counted. None: everywhere.
 
     Returns
     -------
@@ -134,8 +150,11 @@ def street_side_candidates(
     Time O(places · log(obstacles)). Distances are metric, in a plane around the network.
     """
     sides = kerbs(network.streets)
-    places = _places(network, sides, rule)
+    places = _places(network, sides, rule, within)
     reason = np.full(len(places.street), "", dtype=object)
+    if within is not None:
+        shapely.prepare(within)
+        _mark(reason, ~shapely.contains_xy(within, places.lon_lat), "outside_area")
     _reject_streets(reason, network, sides, places, rule)
     _mark(reason, _near_junction(network, places, rule.junction_clearance_m), "near_junction")
     parking, pavement = (
@@ -148,7 +167,8 @@ def street_side_candidates(
         _mark(reason, pavement == 0, "no_pavement")
     open_ = np.flatnonzero(reason == "")
     xy, street = places.xy[open_], places.street[open_]
-    taken = on_another_carriageway(network, sides.width_m, xy, street, margin_m=min(rule.offset_m, 0.0))
+    margin = min(rule.offset_m, 0.0) if rule.other_street_m is None else rule.other_street_m
+    taken = on_another_carriageway(network, sides.width_m, xy, street, margin_m=margin)
     reason[open_[taken]] = "on_another_street"
     if rule.avoid_median:
         open_ = np.flatnonzero(reason == "")
@@ -209,10 +229,12 @@ def near(xy: FloatArray, geometry: Any, plane: LocalMetres, *, within_m: float) 
     return result
 
 
-def _places(network: StreetNetwork, sides: Kerbs, rule: KerbRule) -> _Places:
+def _places(network: StreetNetwork, sides: Kerbs, rule: KerbRule, within: BaseGeometry | None) -> _Places:
     """Every position looked at, before any is rejected."""
     counts = np.maximum(1, np.floor(network.length_m / rule.spacing_m)).astype(np.int64)
     counts[~real_streets(network)] = 0
+    if within is not None:
+        counts[~shapely.intersects(network.geometry, shapely.box(*within.bounds))] = 0
     street = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(street)) - np.repeat(np.cumsum(counts) - counts, counts)
     fraction = (step + 0.5) / counts[street]
@@ -276,17 +298,30 @@ def _reject_streets(
         _mark(reason, ~allowed[places.street], "class")
     carried = flag(network.streets, "bridge") | flag(network.streets, "tunnel")
     _mark(reason, carried[places.street], "bridge_or_tunnel")
+    _mark(reason, _turns_round(network)[places.street], "roundabout")
     _mark(reason, (sides.width_m < rule.min_width_m)[places.street], "too_narrow")
 
 
+def _turns_round(network: StreetNetwork) -> BoolArray:
+    """Roundabouts, and loops too short to be anything but a place to turn."""
+    loop = (network.u == network.v) & (network.length_m < LOOP_M)
+    return np.asarray(flag(network.streets, "roundabout") | loop, bool)
+
+
 def _near_junction(network: StreetNetwork, places: _Places, clearance_m: float) -> BoolArray:
+    """Places nearer than the clearance to a junction: along their own street, or in a straight line to any."""
     real = real_streets(network)
     ends = np.concatenate([network.u[real], network.v[real]])
     meeting = np.bincount(ends, minlength=network.n_vertices) >= 3
     length = network.length_m[places.street]
     at_u = meeting[network.u[places.street]] & (places.along_m < clearance_m)
     at_v = meeting[network.v[places.street]] & (length - places.along_m < clearance_m)
-    return np.asarray(at_u | at_v, bool)
+    near_any = np.zeros(len(places.street), bool)
+    if meeting.any() and len(places.street) and clearance_m > 0:
+        nodes = local_metres(network).project(np.column_stack([network.lon, network.lat])[meeting])
+        distance = cKDTree(nodes).query(places.xy, distance_upper_bound=clearance_m)[0]
+        near_any = distance < clearance_m
+    return np.asarray(at_u | at_v | near_any, bool)
 
 
 def _crowded(xy: FloatArray, apart_m: float) -> BoolArray:

@@ -48,7 +48,8 @@ def on_another_carriageway(
     street
         Own street of each place.
     margin_m
-        [m] Added to half the width of the other street: negative where a place stands in the parking lane itself.
+        [m] Added to half the width of the other street: negative where a place stands in the parking lane itself,
+        positive where it needs room to the other kerb.
 
     Returns
     -------
@@ -59,7 +60,8 @@ def on_another_carriageway(
     if not len(xy):
         return result
     points, lines = _points(xy), metric_streets(network)
-    hit, other = shapely.STRtree(lines).query(points, predicate="dwithin", distance=float(width_m.max()) / 2)
+    reach = float(width_m.max()) / 2 + max(margin_m, 0.0)
+    hit, other = shapely.STRtree(lines).query(points, predicate="dwithin", distance=reach)
     foreign = (other != street[hit]) & real_streets(network)[other]
     hit, other = hit[foreign], other[foreign]
     inside = shapely.distance(points[hit], lines[other]) < width_m[other] / 2 + margin_m

@@ -111,12 +111,15 @@ def maximal_covering(
             method += "; branch and bound (HiGHS)"
     chosen, curve = building_order(matrix, weight, fixed, reduced.candidate[found])
     objective = float(curve[-1])
+    bound = reduced.baseline + bound
+    if weight.sum() < WHOLE and (weight == np.rint(weight)).all():
+        bound = float(np.floor(bound + 1e-6))  # no set is worth a part of one
     return SiteSelection(
         chosen=chosen,
         locked=fixed,
         objective=objective,
         baseline=float(curve[0]),
-        bound=max(objective, reduced.baseline + bound),
+        bound=max(objective, bound),
         curve=curve,
         method=method,
         figures={

@@ -19,12 +19,20 @@ from engine.sites.budget import budgeted_covering
 from engine.sites.catchment import catchment, served
 from engine.sites.plan import SitePlan, per_cell, site_table
 from engine.sites.selection import Effort, FloatArray
+from engine.sites.why import demand_data
 from engine.snapping import snap
 
 GATE_SPACING_M = 50.0
 """[m] Between the points of a boundary that are tried as ways in: about a street block."""
 GATE_REACH_M = 30.0
 """[m] A boundary point farther than this from every street is no way in (METHOD §4)."""
+REPLACES = {
+    "parcel": "unused ground",
+    "schoolyard": "a schoolyard, opened when there is no school",
+    "roof": "a bare roof",
+    "car park": "parking at ground level",
+}
+"""What stands there now, by kind of ground."""
 HECTARE_M2 = 10_000.0
 
 
@@ -96,6 +104,7 @@ def site_green(
     budget_ha: float,
     already: npt.ArrayLike,
     cutoff_min: float = 5.0,
+    unit: str = "residents",
     effort: Effort | None = None,
 ) -> SitePlan:
     """
@@ -117,6 +126,10 @@ def site_green(
         True for cells that have a green space within the walk today, shape (cells,).
     cutoff_min
         [min] Longest walk, to the nearest point of the boundary that lies at a street.
+    unit
+        What `population` counts.
+    effort
+        How hard to work on the bound.
 
     Returns
     -------
@@ -163,10 +176,11 @@ def site_green(
         width_known=False,
         oneway=False,
         fraction=np.nan,
+        replaces=[REPLACES.get(kind, kind) for kind in chosen["kind"]],
     )
     new["why"] = [
         f"{row['kind'].capitalize()} {row['name'] or 'without a name'} ({row['area_ha']:.2f} ha): {served_here:,.0f} "
-        f"residents newly within {cutoff_min:g} min of green space. Rests on population by cell and the outline "
+        f"{unit} newly within a {cutoff_min:g} min walk of green space. Rests on {demand_data(unit)} and the outline "
         "of the ground; who owns it and whether it may be opened are not known here."
         for row, served_here in zip(chosen.to_dict("records"), gain, strict=True)
     ]
@@ -179,9 +193,9 @@ def site_green(
         "candidates": len(parcels),
         "candidates_away_from_streets": int((~at_street).sum()),
         "area_ha": float(chosen["area_ha"].sum()),
-        "residents_total": float(people.sum()),
-        "residents_served_before": float(people[has].sum()),
-        "residents_served_after": float(people[has].sum()) + selection.objective,
+        f"{unit}_total": float(people.sum()),
+        f"{unit}_served_before": float(people[has].sum()),
+        f"{unit}_served_after": float(people[has].sum()) + selection.objective,
     }
     return SitePlan(table, selection, ground.rejected, figures)
 

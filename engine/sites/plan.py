@@ -25,6 +25,7 @@ _EMPTY: dict[str, object] = {
     "name": "",
     "gain": 0.0,
     "newly_served": 0.0,
+    "replaces": "",
     "why": "Exists today; kept.",
     "locked": True,
     "nearest_existing_m": np.nan,
@@ -53,7 +54,8 @@ class SitePlan:
         One row a site, existing ones first where they are listed (``rank`` 0, ``locked``), then the new ones
         by ``rank`` (1 is built first). ``street`` is the row in the network of the candidates (-1 for an
         existing site), ``name`` its name, ``gain`` what the site adds to the objective in building order,
-        ``newly_served`` the people it adds, ``why`` a sentence, ``nearest_existing_m`` the straight distance
+        ``newly_served`` the people it adds, ``replaces`` what stands there now, ``why`` a sentence,
+        ``nearest_existing_m`` the straight distance
         to the nearest existing site; further ``kind``, ``side``, ``highway``, ``width_m``, ``width_known``,
         ``parking``, ``pavement``, ``oneway``, ``fraction``, ``lon``, ``lat``; geometry EPSG:4326.
     selection

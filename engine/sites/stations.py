@@ -2,261 +2,275 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
+from shapely.geometry.base import BaseGeometry
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
-from engine.sites.candidates import KerbRule, Obstacles, street_side_candidates
+from engine.sites.ask import StationAsk
+from engine.sites.budget import budget_sweep
+from engine.sites.candidates import Candidates, Obstacles, street_side_candidates
 from engine.sites.capacity import capacitated_covering
 from engine.sites.carriageway import walkways
 from engine.sites.catchment import catchment, served
-from engine.sites.covering import maximal_covering, spacing_conflicts
+from engine.sites.covering import building_order, covered_demand, maximal_covering, spacing_conflicts
+from engine.sites.median import p_median
 from engine.sites.objective import by_stream
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
-from engine.sites.rules import CHARGERS, SORTING
-from engine.sites.selection import Effort
-from engine.sites.why import place_name, rests_on, why_served
-from engine.snapping import local_metres, snap
+from engine.sites.regret import CoverScenario, least_regret
+from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
+from engine.sites.travel import travel_minutes
+from engine.sites.why import PLACES, demand_data, place_name, rests_on, why_served
+from engine.snapping import LocalMetres, Snaps, local_metres, snap
 
 MAX_SNAP_M = 100.0
 """[m] Farthest that a site may lie from the street on which people come."""
 
 
-def site_chargers(
-    network_walk: StreetNetwork,
+def site_stations(
+    network: StreetNetwork,
     network_street30: StreetNetwork,
     pieces: StreetPieces,
     demand: npt.ArrayLike,
+    ask: StationAsk,
     *,
-    count: int,
     existing: gpd.GeoDataFrame | None = None,
-    cutoff_min: float = 5.0,
-    min_spacing_m: float = 150.0,
-    rule: KerbRule = CHARGERS,
     obstacles: Obstacles | None = None,
-    unit: str = "residents",
-    capacity: npt.ArrayLike | None = None,
-    existing_capacity: npt.ArrayLike | None = None,
-    effort: Effort | None = None,
+    within: BaseGeometry | None = None,
 ) -> SitePlan:
     """
-    Propose charging stations at the kerbs of motor streets, on top of those that exist.
+    Propose stations at the kerbs of motor streets, on top of those that exist.
 
     Parameters
     ----------
-    network_walk
-        Streets on which people come to the station. For fleets, the driving network with its own `pieces`.
+    network
+        Streets on which people come to the station: the walking network, or for fleets the driving network.
     network_street30
         Motor streets, along which the candidates stand.
     pieces
-        The streets of `network_walk` inside each cell.
+        The streets of `network` inside each cell.
     demand
-        [unit] Residents (or cars) of each cell, shape (cells,).
-    count
-        New stations at most.
+        [unit] Whom to serve in each cell, shape (cells,).
+    ask
+        The question.
     existing
         Stations today; they stay.
-    cutoff_min
-        [min] Longest walk to a station.
-    min_spacing_m
-        [m] Two stations are never nearer than this, in a straight line.
-    rule, obstacles
-        What is asked of a place (`engine.sites.rules`), and what to keep away from, by kind; footways and crossings
-        of `network_walk` join as the kind ``walkway``.
-    unit
-        What `demand` counts.
-    capacity
-        [unit] What a new station can serve; None for no limit.
-    existing_capacity
-        [unit] What existing stations can serve, one number or one a station; None takes `capacity`.
-    effort
-        How hard to search.
+    obstacles
+        What to keep away from, by kind; footways and crossings of `network` join as the kind ``walkway``.
+    within
+        [deg] Area that may be built in; None: everywhere.
 
     Returns
     -------
     SitePlan
-        A cell is served when at least half of its streets lie within the walk.
+        ``newly_served`` holds those of `demand` who come within the cutoff, whatever the question weighs.
 
     Raises
     ------
     InputError
-        If `demand` does not have one entry a cell.
+        If an array does not have one entry a cell (or an existing station).
     """
-    return _site_by_cover(
-        network_walk,
-        network_street30,
-        pieces,
-        per_cell(demand, pieces, what="demand"),
-        kind="chargers",
-        count=count,
-        existing=existing,
-        cutoff_min=cutoff_min,
-        min_spacing_m=min_spacing_m,
-        rule=rule,
-        obstacles=obstacles,
-        unit=unit,
-        capacity=capacity,
-        existing_capacity=existing_capacity,
-        effort=effort,
-    )
-
-
-def site_sorting(
-    network_walk: StreetNetwork,
-    network_street30: StreetNetwork,
-    pieces: StreetPieces,
-    demand: npt.ArrayLike,
-    *,
-    count: int,
-    existing: gpd.GeoDataFrame | None = None,
-    cutoff_min: float = 5.0,
-    min_spacing_m: float = 100.0,
-    rule: KerbRule = SORTING,
-    obstacles: Obstacles | None = None,
-    unit: str = "residents",
-    existing_takes: npt.ArrayLike | None = None,
-    stream_weight: npt.ArrayLike | None = None,
-    effort: Effort | None = None,
-) -> SitePlan:
-    """
-    Propose sorting points, each in the place of about two parked cars; other parameters as in `site_chargers`.
-
-    A new point takes every stream. A resident with access to all streams counts 1, to some of them their weight.
-
-    Parameters
-    ----------
-    existing_takes
-        True where an existing point takes a stream, shape (existing, streams): a point without the stream is not
-        access to it. None: existing points take everything.
-    stream_weight
-        What each stream counts, shape (streams,); None counts them alike.
-
-    Raises
-    ------
-    InputError
-        If `demand` does not have one entry a cell, or `existing_takes` one row an existing point.
-    """
-    return _site_by_cover(
-        network_walk,
-        network_street30,
-        pieces,
-        per_cell(demand, pieces, what="demand"),
-        kind="sorting",
-        count=count,
-        existing=existing,
-        cutoff_min=cutoff_min,
-        min_spacing_m=min_spacing_m,
-        rule=rule,
-        obstacles=obstacles,
-        unit=unit,
-        takes=existing_takes,
-        stream_weight=stream_weight,
-        effort=effort,
-    )
-
-
-def _site_by_cover(
-    walk: StreetNetwork,
-    street30: StreetNetwork,
-    pieces: StreetPieces,
-    demand: npt.NDArray[np.float64],
-    *,
-    kind: str,
-    count: int,
-    existing: gpd.GeoDataFrame | None,
-    cutoff_min: float,
-    min_spacing_m: float,
-    rule: KerbRule,
-    obstacles: Obstacles | None,
-    unit: str,
-    capacity: npt.ArrayLike | None = None,
-    existing_capacity: npt.ArrayLike | None = None,
-    takes: npt.ArrayLike | None = None,
-    stream_weight: npt.ArrayLike | None = None,
-    effort: Effort | None,
-) -> SitePlan:
-    found = street_side_candidates(street30, rule, obstacles={**(obstacles or {}), "walkway": walkways(walk)})
+    people = per_cell(demand, pieces, what="demand")
+    need = np.ones(pieces.n_cells) if ask.need is None else per_cell(ask.need, pieces, what="need")
+    around = {**(obstacles or {}), "walkway": walkways(network)}
+    found = street_side_candidates(network_street30, ask.kerb_rule, obstacles=around, within=within)
     today = existing_points(existing)
-    n_today = len(today)
     lon_lat = np.concatenate([today, found.points[["lon", "lat"]].to_numpy(np.float64)])
-    plane = local_metres(street30)
-    snaps = snap(walk, lon_lat, max_snap_m=MAX_SNAP_M)
+    plane = local_metres(network_street30)
+    snaps = snap(network, lon_lat, max_snap_m=MAX_SNAP_M)
     xy = plane.project(lon_lat)
-    serves = served(catchment(walk, snaps, pieces, cutoff_ms=round(cutoff_min * 60_000)))
-    weight = demand
-    if takes is not None:
-        serves, weight = _divided(serves, demand, np.asarray(takes, bool), stream_weight, n_today)
-    given: _Limits = {
-        "count": count,
-        "locked": np.arange(n_today),
-        "conflicts": spacing_conflicts(xy[:, 0], xy[:, 1], min_spacing_m=min_spacing_m),
-        "effort": effort,
+    serves = served(catchment(network, snaps, pieces, cutoff_ms=round(ask.cutoff_min * 60_000)))
+    limits: _Limits = {
+        "locked": np.arange(len(today)),
+        "conflicts": spacing_conflicts(xy[:, 0], xy[:, 1], min_spacing_m=ask.spacing_m),
+        "effort": ask.effort,
     }
-    if capacity is None:
-        selection = maximal_covering(serves, weight, **given)
-    else:
-        before = np.broadcast_to(
-            np.asarray(capacity if existing_capacity is None else existing_capacity), n_today
-        )
-        room = np.concatenate([before, np.broadcast_to(np.asarray(capacity), len(found.points))])
-        selection = capacitated_covering(serves, weight, capacity=room, **given)
-    new = new_sites(found.points, selection, skip=n_today)
-    away = distance_to(new, today, plane)
-    new = new.assign(newly_served=new["gain"], nearest_existing_m=np.where(np.isfinite(away), away, np.nan))
-    new["why"] = [
-        why_served(
-            kind=kind,
-            where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
-            newly_served=row["newly_served"],
-            unit=unit,
-            minutes=cutoff_min,
-            nearest_m=nearest,
-            rests_on=rests_on(
-                demand=f"{unit} by cell", width_known=row["width_known"], parking=row["parking"]
-            ),
-        )
-        for row, nearest in zip(new.to_dict("records"), away, strict=True)
-    ]
-    figures: dict[str, Any] = {
-        "candidates": len(found.points),
-        "existing": n_today,
-        f"{unit}_total": float(demand.sum()),
-        f"{unit}_served_before": selection.baseline,
-        f"{unit}_served_after": selection.objective,
-        "candidates_not_on_walk_network": int((~snaps.accepted[n_today:]).sum()),
-        "existing_not_on_walk_network": int((~snaps.accepted[:n_today]).sum()),
-    }
-    return SitePlan(site_table(new, kind=kind, existing=today), selection, found.rejected, figures)
+    town = _Town(network, pieces, snaps, serves, people, need, len(today))
+    answer = _solve(town, ask, limits)
+    new = new_sites(found.points, answer.selection, skip=len(today))
+    plain = _served_in_order(serves, people, answer.selection)
+    exact = ask.need is None and not ask.scenarios and ask.objective == "covering"
+    new = new.assign(newly_served=new["gain"] if exact else np.diff(plain))
+    new = _explained(new, ask, today, plane)
+    figures = _figures(town, ask, found, answer.selection.curve if exact else plain)
+    return SitePlan(
+        site_table(new, kind=ask.kind, existing=today),
+        answer.selection,
+        found.rejected,
+        figures | answer.figures,
+    )
 
 
 class _Limits(TypedDict):
-    """What every covering solver is told besides the problem."""
+    """What every solver is told besides the problem and the number of sites."""
 
-    count: int
     locked: npt.NDArray[np.int64]
     conflicts: sp.csr_array
     effort: Effort | None
 
 
-def _divided(
-    serves: sp.csr_array,
-    demand: npt.NDArray[np.float64],
-    takes: npt.NDArray[np.bool_],
-    stream_weight: npt.ArrayLike | None,
-    n_today: int,
-) -> tuple[sp.csr_array, npt.NDArray[np.float64]]:
-    """The problem stream by stream; new points take all."""
-    if takes.ndim != 2 or len(takes) != n_today:
-        msg = (
-            f"existing_takes has shape {takes.shape}: expected one row for each of {n_today} existing points"
+class _Town(NamedTuple):
+    """The covering problem and what it was made from; existing stations are the first rows."""
+
+    network: StreetNetwork
+    pieces: StreetPieces
+    snaps: Snaps
+    serves: sp.csr_array
+    people: FloatArray
+    need: FloatArray
+    n_today: int
+
+
+class _Answer(NamedTuple):
+    """A set of stations, and figures that only its question has."""
+
+    selection: SiteSelection
+    figures: dict[str, Any]
+
+
+def _solve(town: _Town, ask: StationAsk, limits: _Limits) -> _Answer:
+    """The set that answers the question."""
+    weight = town.people * town.need
+    if ask.objective == "p_median":
+        minutes = travel_minutes(town.network, town.snaps, town.pieces, far_min=ask.far_min)
+        found = p_median(minutes, weight, far=ask.far_min, count=ask.count, **limits)
+        total = max(float(weight.sum()), 1e-300)
+        mean = {"mean_min_before": found.baseline / total, "mean_min_after": found.objective / total}
+        return _Answer(found, mean)
+    if ask.capacity is not None:
+        before = ask.capacity if ask.existing_capacity is None else ask.existing_capacity
+        room = np.full(town.serves.shape[0], ask.capacity, np.float64)
+        room[: town.n_today] = _per_station(before, town.n_today)
+        return _Answer(
+            capacitated_covering(town.serves, weight, capacity=room, count=ask.count, **limits), {}
         )
+    serves = town.serves
+    if ask.takes is not None:
+        serves, weight = _divided(serves, weight, ask, town.n_today)
+    if ask.scenarios:
+        return _robust(town, ask, limits)
+    figures: dict[str, Any] = {}
+    if ask.sweep:
+        table = budget_sweep(serves, weight, counts=ask.sweep, **limits)
+        figures["sweep"] = table.to_dict("records")
+    return _Answer(maximal_covering(serves, weight, count=ask.count, **limits), figures)
+
+
+def _robust(town: _Town, ask: StationAsk, limits: _Limits) -> _Answer:
+    """One set for the question and its scenarios; the proof of the set is that of the question itself."""
+    futures = [CoverScenario(town.serves, town.people * town.need)]
+    for scenario in ask.scenarios:
+        cutoff_ms = round(ask.cutoff_min * 60_000 * scenario.speed_factor)
+        serves = (
+            town.serves
+            if scenario.speed_factor == 1
+            else served(catchment(town.network, town.snaps, town.pieces, cutoff_ms=cutoff_ms))
+        )
+        people = (
+            town.people
+            if scenario.demand is None
+            else per_cell(scenario.demand, town.pieces, what=f"demand of the scenario {scenario.name!r}")
+        )
+        futures.append(CoverScenario(serves, people * town.need))
+    if ask.takes is not None:
+        futures = [
+            CoverScenario(*_divided(f.coverage, np.asarray(f.demand), ask, town.n_today)) for f in futures
+        ]
+    robust = least_regret(futures, count=ask.count, **limits)
+    base = futures[0]
+    demand = np.asarray(base.demand, np.float64)
+    chosen, curve = building_order(sp.csr_array(base.coverage), demand, limits["locked"], robust.chosen)
+    selection = SiteSelection(
+        chosen=chosen,
+        locked=limits["locked"],
+        objective=float(curve[-1]),
+        baseline=float(curve[0]),
+        bound=max(float(curve[-1]), float(robust.best_bound[0])),
+        curve=curve,
+        method="least worst regret by multiplicative weights; each step is a covering problem with its own bound",
+    )
+    names = ["as asked", *(s.name for s in ask.scenarios)]
+    rows = [
+        {"name": name, "served": float(s), "best_bound": float(b), "regret": float(r)}
+        for name, s, b, r in zip(names, robust.served, robust.best_bound, robust.regret, strict=True)
+    ]
+    figures = {
+        "scenarios": rows,
+        "worst_regret": robust.worst_regret,
+        "worst_regret_bound": robust.regret_bound,
+    }
+    return _Answer(selection, figures)
+
+
+def _divided(
+    serves: sp.sparray | sp.spmatrix, weight: FloatArray, ask: StationAsk, n_today: int
+) -> tuple[sp.csr_array, FloatArray]:
+    """The problem stream by stream; new points take all."""
+    takes = np.asarray(ask.takes, bool)
+    if takes.ndim != 2 or len(takes) != n_today:
+        msg = f"takes has shape {takes.shape}: expected one row for each of {n_today} existing points"
         raise InputError(msg)
     every = np.ones((serves.shape[0] - n_today, takes.shape[1]), bool)
-    share = np.ones(takes.shape[1]) if stream_weight is None else stream_weight
-    return by_stream(serves, demand, takes=np.concatenate([takes, every]), weight=share)
+    share = np.ones(takes.shape[1]) if ask.stream_weight is None else ask.stream_weight
+    return by_stream(serves, weight, takes=np.concatenate([takes, every]), weight=share)
+
+
+def _per_station(values: npt.ArrayLike, n: int) -> FloatArray:
+    result = np.asarray(values, np.float64)
+    if result.ndim and result.shape != (n,):
+        msg = f"existing_capacity has shape {result.shape}: expected one number, or one for each of {n} stations"
+        raise InputError(msg)
+    return np.broadcast_to(result, n)
+
+
+def _served_in_order(serves: sp.csr_array, people: FloatArray, selection: SiteSelection) -> FloatArray:
+    """People within the cutoff before the first new site and after each, in building order."""
+    covered = covered_demand(serves, selection.locked)
+    total = [float(people[covered].sum())]
+    for j in selection.chosen.tolist():
+        covered[serves.indices[serves.indptr[j] : serves.indptr[j + 1]]] = True
+        total.append(float(people[covered].sum()))
+    return np.asarray(total)
+
+
+def _explained(new: pd.DataFrame, ask: StationAsk, today: FloatArray, plane: LocalMetres) -> pd.DataFrame:
+    """The new sites with their distance to the nearest existing one, what they replace, and why."""
+    away = distance_to(new, today, plane)
+    why = [
+        why_served(
+            kind=ask.kind,
+            where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
+            newly_served=row["newly_served"],
+            unit=ask.unit,
+            trip=f"a {ask.cutoff_min:g} min {ask.trip}",
+            nearest_m=nearest,
+            rests_on=rests_on(
+                demand=demand_data(ask.unit), width_known=row["width_known"], parking=row["parking"]
+            ),
+        )
+        for row, nearest in zip(new.to_dict("records"), away, strict=True)
+    ]
+    return new.assign(
+        nearest_existing_m=np.where(np.isfinite(away), away, np.nan), replaces=PLACES[ask.kind], why=why
+    )
+
+
+def _figures(town: _Town, ask: StationAsk, found: Candidates, curve: FloatArray) -> dict[str, Any]:
+    accepted: IntArray = town.snaps.accepted.astype(np.int64)
+    n = town.n_today
+    return {
+        "candidates": len(found.points),
+        "existing": n,
+        f"{ask.unit}_total": float(town.people.sum()),
+        f"{ask.unit}_served_before": float(curve[0]),
+        f"{ask.unit}_served_after": float(curve[-1]),
+        "candidates_not_on_network": int((1 - accepted[n:]).sum()),
+        "existing_not_on_network": int((1 - accepted[:n]).sum()),
+    }

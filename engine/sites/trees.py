@@ -10,6 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import shapely
 from scipy.spatial import cKDTree
+from shapely.geometry.base import BaseGeometry
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
@@ -20,8 +21,8 @@ from engine.sites.concave import concave_covering
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
 from engine.sites.rules import TREES
 from engine.sites.selection import FloatArray
-from engine.sites.why import place_name, why_tree
-from engine.snapping import LocalMetres, local_metres, snap
+from engine.sites.why import demand_data, place_name, why_tree
+from engine.snapping import LocalMetres, local_metres, metric_streets, snap
 
 CANOPY_TARGET = 0.3
 """Share of a neighbourhood under canopy that the deficit is measured from: the 30 of 3-30-300."""
@@ -29,6 +30,10 @@ LINED_M = 8.0
 """[m] Between the trees of a side of a street that is fully lined."""
 SIGHT_M = 50.0
 """[m] A tree within this distance is in sight of a home: about the length of a block front."""
+TREES_IN_SIGHT = 3
+"""The 3 of 3-30-300."""
+BESIDE_M = 12.0
+"""[m] Those who walk within this of a tree walk in its shade: a carriageway's width."""
 TREE_TO_STREET_M = 20.0
 """[m] An existing tree farther than this from every street belongs to none."""
 
@@ -44,9 +49,14 @@ def site_trees(
     canopy: npt.ArrayLike | None = None,
     heat: npt.ArrayLike | None = None,
     walkers: npt.ArrayLike | None = None,
+    walker_weight: float = 0.25,
+    need: npt.ArrayLike | None = None,
     rule: KerbRule = TREES,
     obstacles: Obstacles | None = None,
+    within: BaseGeometry | None = None,
     within_m: float = 100.0,
+    canopy_target: float = CANOPY_TARGET,
+    unit: str = "residents",
 ) -> SitePlan:
     """
     Propose street trees at the kerbs of motor streets.
@@ -76,12 +86,24 @@ def site_trees(
     heat
         Heat of each cell as a factor around 1; None where there is no raster, and figures and reasons say so.
     walkers
-        People who walk along each street of `network_street30` (`engine.sites.flows.walking_flows` on that
-        network), shape (streets,); None leaves them out, and figures and reasons say so.
+        People who walk along each street of `network_walk` (`engine.sites.flows.walking_flows`), shape (streets,);
+        a place takes the busiest of those that run within `BESIDE_M` of it. None leaves them out, and figures and
+        reasons say so.
+    walker_weight
+        What one who walks past counts beside one who lives near: a choice to be declared.
+    need
+        What a person of each cell counts (`engine.sites.objective.equity_weight`), shape (cells,); None
+        counts all alike.
     rule, obstacles
         What is asked of a place, and what to keep away from, by kind (`existing` joins the kind ``tree``).
+    within
+        [deg] Area that may be planted; None: everywhere.
     within_m
         [m] Straight distance within which residents gain shade.
+    canopy_target
+        Share under canopy from which on nothing lacks.
+    unit
+        What `population` counts.
 
     Returns
     -------
@@ -99,11 +121,9 @@ def site_trees(
     the 3–30–300 rule. Journal of Forestry Research 34, 821–830.
     """
     people = per_cell(population, pieces, what="population")
-    need = _need(pieces, canopy, heat)
-    passing = np.zeros(len(network_street30.streets)) if walkers is None else np.asarray(walkers, np.float64)
-    if passing.shape != (len(network_street30.streets),):
-        msg = f"walkers has shape {passing.shape}: expected one number for {len(network_street30.streets)} streets"
-        raise InputError(msg)
+    lacks = _need(pieces, canopy, heat, canopy_target)
+    if need is not None:
+        lacks = lacks * per_cell(need, pieces, what="need")
     given = {"canopy": canopy, "heat": heat, "walkers": walkers}
     ran_without = [name for name, values in given.items() if values is None]
     today = existing_points(existing)
@@ -111,20 +131,20 @@ def site_trees(
     points = np.asarray(shapely.points(today), dtype=object)
     around["tree"] = np.concatenate([np.asarray(around.get("tree", ()), dtype=object), points])
     around["walkway"] = walkways(network_walk)
-    found = street_side_candidates(network_street30, rule, obstacles=around)
+    found = street_side_candidates(network_street30, rule, obstacles=around, within=within)
     plane = local_metres(network_street30)
     xy = plane.project(found.points[["lon", "lat"]].to_numpy(np.float64))
     stand = plane.project(today)
     homes, share = piece_centres(network_walk, pieces, plane)
     living = people[pieces.cell] * share
-    both = np.column_stack([living, living * need[pieces.cell], need[pieces.cell], np.ones(len(living))])
+    both = np.column_stack([living, living * lacks[pieces.cell], lacks[pieces.cell], np.ones(len(living))])
     residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m).T
     mean_need = np.divide(needed, near, out=np.ones(len(near)), where=near > 0)
-    street = found.points["street"].to_numpy(np.int64)
-    exposed = exposed + passing[street] * mean_need
+    passing = np.zeros(len(xy)) if walkers is None else _beside(network_walk, found.points, walkers)
+    exposed = exposed + walker_weight * passing * mean_need
     standing = _trees_by_street(network_street30, today)
     by_side = _shade(network_street30, found.points, exposed, standing)
-    by_home = _sight(xy, homes, living * need[pieces.cell], stand)
+    by_home = _sight(xy, homes, living * lacks[pieces.cell], stand)
     selection = concave_covering(
         sp.hstack([by_side.dose, by_home.dose], format="csr"),
         np.concatenate([by_side.worth, by_home.worth]),
@@ -134,20 +154,38 @@ def site_trees(
     )
     new = new_sites(found.points, selection)
     away = distance_to(new, today, plane)
+    lacking = np.where(by_home.standing < TREES_IN_SIGHT, living, 0.0)
+    unseen = np.asarray(by_home.dose @ lacking, np.float64)
     new = new.assign(
-        newly_served=residents[selection.chosen], nearest_existing_m=np.where(np.isfinite(away), away, np.nan)
+        newly_served=residents[selection.chosen],
+        nearest_existing_m=np.where(np.isfinite(away), away, np.nan),
+        replaces="nothing: stands on the pavement",
+    )
+    data = "; ".join(
+        [demand_data(unit), "trees and streets as mapped"] + [f"without {name}" for name in ran_without]
     )
     new["why"] = [
         why_tree(
             where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
-            residents=row["newly_served"],
+            people=row["newly_served"],
+            unit=unit,
             within_m=within_m,
+            without_sight=unseen[j],
             already=int(standing[row["street"]]),
-            ran_without=ran_without,
+            walkers=None if walkers is None else float(passing[j]),
+            rests_on=data,
         )
-        for row in new.to_dict("records")
+        for j, row in zip(selection.chosen, new.to_dict("records"), strict=True)
     ]
-    figures = {"candidates": len(found.points), "existing": len(today), "ran_without": ran_without}
+    after = by_home.standing + np.asarray(by_home.dose[selection.chosen].sum(axis=0)).ravel()
+    figures = {
+        "candidates": len(found.points),
+        "existing": len(today),
+        "ran_without": ran_without,
+        f"{unit}_total": float(people.sum()),
+        f"{unit}_three_trees_before": float(living[by_home.standing >= TREES_IN_SIGHT].sum()),
+        f"{unit}_three_trees_after": float(living[after >= TREES_IN_SIGHT].sum()),
+    }
     table = site_table(new, kind="trees", existing=np.empty((0, 2)))
     return SitePlan(table, selection, found.rejected, figures)
 
@@ -161,14 +199,33 @@ class _Audiences(NamedTuple):
     standing: FloatArray
 
 
-def _need(pieces: StreetPieces, canopy: npt.ArrayLike | None, heat: npt.ArrayLike | None) -> FloatArray:
+def _need(
+    pieces: StreetPieces, canopy: npt.ArrayLike | None, heat: npt.ArrayLike | None, target: float
+) -> FloatArray:
     """How much shade lacks in each cell: canopy deficit × heat, 1 where nothing is known."""
     need = np.ones(pieces.n_cells)
     if canopy is not None:
-        need *= np.clip(CANOPY_TARGET - per_cell(canopy, pieces, what="canopy"), 0.0, None) / CANOPY_TARGET
+        need *= np.clip(target - per_cell(canopy, pieces, what="canopy"), 0.0, None) / target
     if heat is not None:
         need *= np.clip(per_cell(heat, pieces, what="heat"), 0.0, None)
     return need
+
+
+def _beside(network: StreetNetwork, points: gpd.GeoDataFrame, walkers: npt.ArrayLike) -> FloatArray:
+    """Walkers on the busiest street within `BESIDE_M` of each point."""
+    flow = np.asarray(walkers, np.float64)
+    if flow.shape != (len(network.streets),):
+        msg = f"walkers has shape {flow.shape}: expected one number for {len(network.streets)} streets"
+        raise InputError(msg)
+    result = np.zeros(len(points))
+    if len(points) and len(flow):
+        xy = local_metres(network).project(points[["lon", "lat"]].to_numpy(np.float64))
+        places = np.asarray(shapely.points(xy), dtype=object)
+        hit, street = shapely.STRtree(metric_streets(network)).query(
+            places, predicate="dwithin", distance=BESIDE_M
+        )
+        np.maximum.at(result, hit, flow[street])
+    return result
 
 
 def _shade(

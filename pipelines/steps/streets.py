@@ -51,6 +51,7 @@ MAP_FEATURES: Keep = {
     "highway": frozenset({"crossing", "bus_stop"}),
     "amenity": frozenset({"charging_station", "recycling", "school", "parking"}),
     "building": None,
+    "landuse": frozenset({"brownfield", "greenfield", "construction"}),
     "place": frozenset({"square", "quarter", "suburb", "neighbourhood"}),
 }
 """Features that siting and the map need besides the categories'."""

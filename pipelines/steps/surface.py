@@ -43,6 +43,24 @@ def canopy_share(raster: InputFile, cells: npt.NDArray[np.uint64]) -> npt.NDArra
     return np.clip(share / 100 if share.max(initial=0) > 1 else share, 0.0, 1.0)
 
 
+BARE_NDVI, FULL_NDVI = 0.05, 0.75
+"""NDVI of bare ground and of closed vegetation, for the share of vegetation."""
+
+
+def vegetation_share(raster: InputFile, cells: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """
+    Share of each cell under vegetation, 0…1, from its mean NDVI; no data counts as none.
+
+    References
+    ----------
+    Carlson & Ripley (1997) On the relation between NDVI, fractional vegetation cover, and leaf area index. Remote
+    Sensing of Environment 62, 241–252: the square of the scaled NDVI.
+    """
+    scaled = (cell_means(raster, cells) - BARE_NDVI) / (FULL_NDVI - BARE_NDVI)
+    share: npt.NDArray[np.float64] = np.nan_to_num(np.clip(scaled, 0.0, 1.0) ** 2)
+    return share
+
+
 def heat_factor(raster: InputFile, cells: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """
     How hot each cell is among the city's cells: from 0.5 for the coolest to 1.5 for the hottest, by rank.

@@ -13,6 +13,7 @@ import rasterio
 from pipelines.compute import run
 from pipelines.config import Config, config_schema
 from pipelines.rundir import RunDirectory
+from tests.pipeline.test_site_keys import MOVES as SITE_MOVES
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "configs" / "demo.toml"
@@ -62,33 +63,21 @@ MOVES = [
     "scoring.resolutions=[10]",
     "scoring.gravity=['power']",
     "scoring.gravity_limit_min=10",
-    "sites.trees.count=5",
-    "sites.trees.spacing_m=30",
     "sites.trees.enabled=false",
-    "sites.chargers.count=2",
+    "sites.green.enabled=true",
     "sites.chargers.enabled=false",
     "sites.sorting.enabled=false",
-    "sites.chargers.walk_min=2",
-    "sites.chargers.spacing_m=600",
-    "sites.sorting.count=2",
-    "sites.sorting.walk_min=1",
-    "sites.sorting.spacing_m=600",
     "elevation.raster='HILL'",
-    "heat.canopy='CANOPY'",
-    "heat.temperature='HILL'",
 ]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A hill, a canopy and two halves of the town."""
+    """A hill and two halves of the town."""
     folder = tmp_path_factory.mktemp("files")
     west, south, east, north = 24.93, 60.16, 24.96, 60.18
     rows, columns = np.mgrid[0:80, 0:80]
-    layers = {
-        "HILL": 60 * np.exp(-((rows - 40.0) ** 2 + (columns - 30.0) ** 2) / 300),
-        "CANOPY": columns / 80,
-    }
+    layers = {"HILL": 60 * np.exp(-((rows - 40.0) ** 2 + (columns - 30.0) ** 2) / 300)}
     for name, values in layers.items():
         profile: dict[str, Any] = {
             "driver": "GTiff",
@@ -117,7 +106,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "HALVES.geojson").write_text(json.dumps(halves))
     return {
         "HILL": str(folder / "HILL.tif"),
-        "CANOPY": str(folder / "CANOPY.tif"),
         "HALVES": str(folder / "HALVES.geojson"),
     }
 
@@ -146,16 +134,16 @@ def test_every_key_is_tried_or_excused() -> None:
         "network.bike": {"ferries", "moment", "slope", "profile"},
         "network.street30": {"ferries", "moment", "profile", "urban_kmh"},
     }
-    tried = {o.partition("=")[0] for o in MOVES}
+    tried = {o.partition("=")[0] for o in [*MOVES, *(m.partition("|")[0] for m in SITE_MOVES)]}
 
     def keys(model: Any, where: str) -> list[str]:
         found = []
         for name, field in model.model_fields.items():
             path = f"{where}.{name}" if where else name
             inner = field.annotation
-            if hasattr(inner, "model_fields") and name != "existing":
+            if hasattr(inner, "model_fields") and name not in ("existing", "fleets"):
                 found += keys(inner, path)
-            elif path not in ("opportunities",) and name != "existing":
+            elif path not in ("opportunities",) and name not in ("existing", "fleets"):
                 found.append(path)
         return found
 

@@ -12,6 +12,7 @@ import shapely
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
+from engine.sites.ask import StationAsk
 from engine.sites.candidates import KerbRule, street_side_candidates
 from engine.sites.carriageway import walkways
 from engine.sites.catchment import catchment, served
@@ -20,9 +21,10 @@ from engine.sites.covering import maximal_covering, spacing_conflicts
 from engine.sites.flows import walking_flows
 from engine.sites.green import green_candidates, site_green
 from engine.sites.kerb import kerbs
+from engine.sites.plan import SitePlan
 from engine.sites.rules import CHARGERS, TREES
 from engine.sites.selection import Effort
-from engine.sites.stations import site_chargers, site_sorting
+from engine.sites.stations import site_stations
 from engine.sites.trees import site_trees
 from engine.snapping import local_metres
 from tests.towns import Town, exact_snaps, town
@@ -335,7 +337,9 @@ class TestKinds:
         tagged = _with(drawn, highway=["residential"], name=["Rue Monge"]).network
         pieces = _pieces(drawn, [("AB", 0.0, 0.3)], [("AB", 0.3, 0.6)], [("AB", 0.6, 1.0)])
         today = gpd.GeoDataFrame(geometry=[shapely.Point(tagged.lon[0], tagged.lat[0])], crs=4326)
-        plan = site_chargers(tagged, tagged, pieces, [100.0, 50.0, 400.0], count=1, existing=today)
+        plan = site_stations(
+            tagged, tagged, pieces, [100.0, 50.0, 400.0], StationAsk("chargers", 1), existing=today
+        )
         assert plan.sites["rank"].tolist() == [0, 1]
         assert plan.sites["locked"].tolist() == [True, False]
         assert plan.selection.baseline == 100.0
@@ -343,10 +347,11 @@ class TestKinds:
         new = plan.sites.iloc[1]
         assert new["newly_served"] == 450.0
         assert new["why"].startswith(
-            "Charging station at Rue Monge, left side: 450 residents newly within 5 min; the nearest today is "
+            "Charging station at Rue Monge, left side: 450 residents newly within a 5 min walk; "
+            "the nearest today is "
         )
         assert new["why"].endswith(
-            "Rests on residents by cell; street width assumed from its class; "
+            "Replaces about three parking places. Rests on population by cell; street width assumed from its class; "
             "parking not tagged, to be checked on the spot."
         )
         assert plan.figures["residents_served_before"] == 100.0
@@ -355,8 +360,10 @@ class TestKinds:
         drawn = town("A" + "-" * 99 + "B", step_ms=7_200)
         tagged = _with(drawn, highway=["residential"]).network
         pieces = _pieces(drawn, [("AB", 0.0, 1.0)])
-        some = site_sorting(tagged, tagged, pieces, [10.0], count=1, cutoff_min=10)
-        none = site_sorting(tagged, _with(drawn, highway=["motorway"]).network, pieces, [10.0], count=1)
+        some = site_stations(tagged, tagged, pieces, [10.0], StationAsk("sorting", 1, cutoff_min=10))
+        none = site_stations(
+            tagged, _with(drawn, highway=["motorway"]).network, pieces, [10.0], StationAsk("sorting", 1)
+        )
         assert len(some.sites) == 1
         assert len(none.sites) == 0
         assert none.sites.dtypes.equals(some.sites.dtypes)
@@ -390,7 +397,13 @@ class TestKinds:
     def test_arrays_must_fit_the_cells(self) -> None:
         drawn = town("A--B")
         with pytest.raises(InputError, match="demand has shape"):
-            site_chargers(drawn.network, drawn.network, _pieces(drawn, [("AB", 0, 1)]), [1.0, 2.0], count=1)
+            site_stations(
+                drawn.network,
+                drawn.network,
+                _pieces(drawn, [("AB", 0, 1)]),
+                [1.0, 2.0],
+                StationAsk("chargers", 1),
+            )
 
 
 class TestConcave:
@@ -455,42 +468,45 @@ class TestStreamsAndCapacities:
         drawn = _with(drawn, highway=["residential"], name=["Rue Monge"])
         return drawn, _pieces(drawn, [("AB", 0.0, 0.3)], [("AB", 0.3, 0.6)], [("AB", 0.6, 1.0)])
 
+    def _sorting(
+        self,
+        drawn: Town,
+        pieces: StreetPieces,
+        people: list[float],
+        today: gpd.GeoDataFrame,
+        takes: list[list[bool]],
+    ) -> SitePlan:
+        ask = StationAsk("sorting", 1, cutoff_min=3, takes=takes)
+        return site_stations(drawn.network, drawn.network, pieces, people, ask, existing=today)
+
     def test_a_glass_bank_is_not_access_to_paper(self) -> None:
         drawn, pieces = self._street()
         net = drawn.network
         today = gpd.GeoDataFrame(geometry=[shapely.Point(net.lon[0], net.lat[0])], crs=4326)
         people = [400.0, 0.0, 250.0]
-        both = site_sorting(
-            net, net, pieces, people, count=1, existing=today, cutoff_min=3, existing_takes=[[True, True]]
-        )
-        glass = site_sorting(
-            net, net, pieces, people, count=1, existing=today, cutoff_min=3, existing_takes=[[True, False]]
-        )
+        both = self._sorting(drawn, pieces, people, today, [[True, True]])
+        glass = self._sorting(drawn, pieces, people, today, [[True, False]])
         assert both.selection.baseline == 400.0
         assert glass.selection.baseline == 200.0
         assert both.selection.objective == 650.0
         assert (
             glass.selection.objective == 650.0 - 200.0
         )  # the east end, worth 250, before paper for the west, 200
-        with pytest.raises(InputError, match="existing_takes has shape"):
-            site_sorting(
-                net,
-                net,
-                pieces,
-                people,
-                count=1,
-                existing=today,
-                cutoff_min=3,
-                existing_takes=[[True], [True]],
-            )
+        with pytest.raises(InputError, match="takes has shape"):
+            self._sorting(drawn, pieces, people, today, [[True], [True]])
 
     def test_a_full_station_needs_a_second_one(self) -> None:
         drawn, pieces = self._street()
         net = drawn.network
-        plan = site_chargers(net, net, pieces, [90.0, 0.0, 0.0], count=3, capacity=40.0, min_spacing_m=20)
+        plan = site_stations(
+            net, net, pieces, [90.0, 0.0, 0.0], StationAsk("chargers", 3, capacity=40.0, min_spacing_m=20)
+        )
         assert plan.selection.curve.tolist() == pytest.approx([0, 40, 80, 90], rel=1e-6)
         assert plan.selection.gap < 1e-6
-        assert site_chargers(net, net, pieces, [90.0, 0, 0], count=3).selection.objective == 90.0
+        assert (
+            site_stations(net, net, pieces, [90.0, 0, 0], StationAsk("chargers", 3)).selection.objective
+            == 90.0
+        )
 
 
 class TestGreen:
@@ -536,7 +552,7 @@ class TestGreen:
         assert (
             plan.sites["why"]
             .iloc[0]
-            .startswith("Schoolyard École (1.01 ha): 300 residents newly within 5 min")
+            .startswith("Schoolyard École (1.01 ha): 300 residents newly within a 5 min walk")
         )
         more = site_green(
             drawn.network, pieces, [300.0, 200.0, 100.0], ground, budget_ha=2.1, already=[0, 1, 0]

@@ -317,7 +317,7 @@ class Population(_Strict):
     """Who lives where. One of `grid`, `polygons` and `raster`; without, every cell counts alike."""
 
     grid: str | None = None
-    """File or URL of squares with a count each."""
+    """File or URL of squares with a count each: drawn, or a table of H3 cells or European grid codes."""
     polygons: str | None = None
     """File or URL of polygons with a count each."""
     raster: str | None = None

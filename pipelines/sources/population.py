@@ -20,6 +20,7 @@ from engine.population import raster_polygons
 from pipelines.errors import ConfigError, SourceError
 from pipelines.sources.coordinates import Bounds
 from pipelines.sources.delimited import numbers, plain, read_delimited, refuse_rows, texts
+from pipelines.sources.grid_codes import is_table, read_coded_grid
 from pipelines.sources.vector import read_vector, repair_polygons, unusable
 
 MOST_PIXELS = 50_000_000
@@ -46,7 +47,7 @@ def read_population(
     Parameters
     ----------
     path
-        Vector file of squares or polygons, or a raster with a count a pixel.
+        Vector file of squares or polygons, a table of grid codes (grid), or a raster with a count a pixel.
     kind
         What it is.
     column
@@ -82,7 +83,12 @@ def read_population(
     """
     if kind == "raster":
         return _read_raster(path, band, bounds)
-    frame = read_vector(path, layer=layer, crs=crs, bounds=bounds)
+    coded = kind == "grid" and is_table(path)
+    frame = (
+        read_coded_grid(path, bounds=bounds)
+        if coded
+        else read_vector(path, layer=layer, crs=crs, bounds=bounds)
+    )
     joined = income_column if income is not None else None
     wanted = [column, *keep, *([income_column] if income_column and not joined else [])]
     _refuse_missing(frame, [*wanted, *([polygon_key] if polygon_key else [])], path)

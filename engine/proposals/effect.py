@@ -239,6 +239,32 @@ def dominated(figures: Sequence[Mapping[str, float | None]]) -> list[list[int]]:
     return out
 
 
+SECTORS = ("NW", "N", "NE", "W", "C", "E", "SW", "S", "SE")
+"""Nine parts of a city: rows from north to south, columns from west to east."""
+
+
+def sectors(xy_m: _Floats) -> list[str | None]:
+    """
+    Part of the city that each point lies in, for cities whose neighbourhoods are not known.
+
+    Parameters
+    ----------
+    xy_m
+        [m] East and north of each point, shape (points, 2). The box around them is cut into three by three.
+
+    Examples
+    --------
+    >>> sectors(np.array([[0.0, 0.0], [3.0, 3.0], [1.5, 1.5]]))
+    ['SW', 'NE', 'C']
+    """
+    if not len(xy_m):
+        return []
+    low, high = xy_m.min(axis=0), xy_m.max(axis=0)
+    share = (xy_m - low) / np.where(high > low, high - low, 1.0)
+    column, row = np.minimum((share * 3).astype(np.int64), 2).T
+    return [SECTORS[3 * (2 - r) + c] for r, c in zip(row, column, strict=True)]
+
+
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 

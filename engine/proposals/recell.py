@@ -80,7 +80,7 @@ def integrated(
     per_piece = points.offsets[street + 1] - points.offsets[street]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     parts = np.add.reduceat((per_piece + 1) * (k**2 + 1), offsets[:-1][counts > 0]) if len(at) else np.ones(1)
-    kind = np.full(int(layout.category.max(initial=0)) + 1, -1, dtype=np.int32)
+    kind = np.full(len(labels), -1, dtype=np.int32)
     kind[np.asarray(categories)] = np.arange(len(categories), dtype=np.int32)
     shape = (len(cells), len(categories), k)
     mean, p90, fraction = (np.full(shape, np.nan) for _ in range(3))

@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from engine.proposals.effect import Criteria
 
 _Floats = npt.NDArray[np.float64]
 DETOUR = 1.3
-"""Assumed ratio of the way along streets to the straight line, for places that are on no map: a round figure between
+"""Smallest ratio of the way along streets to the straight line, for places that are on no map: a round figure between
 the 1.2 that Ballou, Rahardja & Sakai (2002), Transportation Research A 36, 843-848, report for roads in the United
 States and their higher figures for Europe."""
+_NEAR_M = 150.0
+"""[m] Nearer than this, a straight line says nothing of the detour: a cell is as large."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Uncertainty:
     gone
         Probability that a mapped place is not there any more.
     unmapped
-        Places that are on no map, as a share of those that are: up to this (uniform), anywhere.
+        Places that are on no map, as a share of those that are: up to this (uniform).
+    spread_m
+        [m] They stand where mapped ones of their kind do, give or take this (standard deviation, east and north).
     draws
         Number of draws.
     seed
@@ -47,6 +52,7 @@ class Uncertainty:
     snap_min: float = 0.5
     gone: float = 0.05
     unmapped: float = 0.10
+    spread_m: float = 300.0
     draws: int = 1000
     seed: int = 15
 
@@ -114,7 +120,8 @@ def simulate(
     *,
     weight: _Floats,
     xy_m: _Floats,
-    n_places: Sequence[int],
+    places_m: _Floats,
+    category_of: npt.NDArray[np.int32],
     speed_m_min: Sequence[float],
     criteria: Criteria,
     uncertainty: Uncertainty,
@@ -130,8 +137,10 @@ def simulate(
         Residents of each cell, shape (cells,).
     xy_m
         [m] Where the cells are, shape (cells, 2).
-    n_places
-        Mapped places of each category; places of a higher number than all of them are a proposal's own.
+    places_m
+        [m] Where the mapped places are, shape (places, 2); places of a higher number are a proposal's own.
+    category_of
+        Category of each mapped place.
     speed_m_min
         [m/min] Speed of each mode.
     criteria, uncertainty
@@ -144,6 +153,8 @@ def simulate(
     Notes
     -----
     A place that is gone leaves the second nearest; if that is gone as well, the way grows once more by the difference.
+    A place that is on no map is reached with the detour that the way to the nearest mapped one takes in the same
+    state (at least `DETOUR`): it does not lie on the near side of a river whose bridge is closed.
     O(draws · cells that differ · modes · categories · proposals): cells that no proposal changes cancel out.
     """
     states = [base, *proposals]
@@ -154,14 +165,16 @@ def simulate(
     rows = np.flatnonzero(differ)
     rng = np.random.default_rng(uncertainty.seed)
     gain, newly = (np.zeros((uncertainty.draws, len(proposals))) for _ in range(2))
-    mapped = int(sum(n_places))
+    mapped = len(places_m)
+    by_category = [places_m[category_of == c] for c in range(len(criteria.categories))]
+    pace = [_pace(s, base, rows, xy_m, places_m, np.asarray(speed_m_min, dtype=np.float64)) for s in states]
     weights = np.array([criteria.weights.get(c, 0.0) for c in criteria.categories])
     for d in range(uncertainty.draws):
-        drawn = _draw(rng, uncertainty, len(weight), mapped, criteria, n_places)
+        drawn = _draw(rng, uncertainty, len(weight), mapped, len(criteria.modes), by_category)
         if not len(rows):
             continue
-        extra = _unmapped_min(drawn, rows, xy_m, speed_m_min, len(criteria.categories))
-        minutes = [_perturbed(s, rows, drawn, extra, mapped) for s in states]
+        away = _unmapped_m(drawn, xy_m[rows])
+        minutes = [_perturbed(s, rows, drawn, away * p, mapped) for s, p in zip(states, pace, strict=True)]
         worth = [criteria.decay.weight(m) @ weights / weights.sum() for m in minutes]  # (modes, rows)
         within = [m <= criteria.threshold_min for m in minutes]
         for p in range(len(proposals)):
@@ -177,7 +190,7 @@ class _Draw:
     speed: _Floats
     noise: _Floats
     gone: npt.NDArray[np.bool_]
-    extra: list[npt.NDArray[np.int64]]
+    extra: list[_Floats]
 
 
 def _draw(
@@ -185,29 +198,47 @@ def _draw(
     uncertainty: Uncertainty,
     n_cells: int,
     mapped: int,
-    criteria: Criteria,
-    n_places: Sequence[int],
+    n_modes: int,
+    places_m: Sequence[_Floats],
 ) -> _Draw:
     """One state of the world; always the same number of draws, whatever the proposals."""
-    speed = rng.uniform(1 - uncertainty.speed, 1 + uncertainty.speed, len(criteria.modes))
+    speed = rng.uniform(1 - uncertainty.speed, 1 + uncertainty.speed, n_modes)
     noise = rng.normal(0.0, uncertainty.snap_min, n_cells)
     gone = rng.random(mapped) < uncertainty.gone
-    extra = [rng.integers(0, n_cells, round(rng.uniform(0, uncertainty.unmapped) * n)) for n in n_places]
+    extra = []
+    for places in places_m:
+        n = round(rng.uniform(0, uncertainty.unmapped) * len(places))
+        like = places[rng.integers(0, max(len(places), 1), n)] if n else np.empty((0, 2))
+        extra.append(like + rng.normal(0.0, uncertainty.spread_m, like.shape))
     return _Draw(speed, noise, gone, extra)
 
 
-def _unmapped_min(
-    drawn: _Draw, rows: npt.NDArray[np.int64], xy_m: _Floats, speed_m_min: Sequence[float], n_categories: int
+def _unmapped_m(drawn: _Draw, xy_m: _Floats) -> _Floats:
+    """[m] Straight line from the cells to the nearest place that is on no map, shape (cells, categories)."""
+    none = np.full(len(xy_m), np.inf)
+    return np.stack([cKDTree(p).query(xy_m)[0] if len(p) else none for p in drawn.extra], axis=1)
+
+
+def _pace(
+    state: Times,
+    base: Times,
+    rows: npt.NDArray[np.int64],
+    xy_m: _Floats,
+    where: _Floats,
+    speed_m_min: _Floats,
 ) -> _Floats:
-    """[min] Time of the cells to the nearest place that is on no map, shape (modes, rows, categories)."""
-    out = np.full((len(speed_m_min), len(rows), n_categories), np.inf)
-    for c, cells in enumerate(drawn.extra):
-        if not len(cells):
-            continue
-        away = np.hypot(*(xy_m[rows][:, None, :] - xy_m[cells][None, :, :]).transpose(2, 0, 1)).min(axis=1)
-        for i, speed in enumerate(speed_m_min):
-            out[i, :, c] = DETOUR * away / speed
-    return out
+    """[min/m] Time a straight metre towards a place takes, shape (modes, rows, categories); inf where none leads on."""
+    own = state.place[:, rows] < len(where)
+    minutes = np.where(own, state.nearest[:, rows], base.nearest[:, rows])
+    place = np.where(own, state.place[:, rows], base.place[:, rows])
+    known = (place >= 0) & np.isfinite(minutes)
+    detour = np.full(minutes.shape, DETOUR)
+    if len(where):
+        straight = np.linalg.norm(where[np.where(known, place, 0)] - xy_m[rows][None, :, None], axis=3)
+        found = minutes * speed_m_min[:, None, None] / np.maximum(straight, _NEAR_M)
+        detour = np.where(known, np.maximum(found, DETOUR), DETOUR)
+    detour[np.isnan(state.nearest[:, rows]) & np.isfinite(base.nearest[:, rows])] = np.inf
+    return np.asarray(detour / speed_m_min[:, None, None])
 
 
 def _perturbed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
@@ -15,7 +15,10 @@ import shapely
 _Floats = npt.NDArray[np.float64]
 _WIDTH = 340.0
 _MAX_HEIGHT = 270.0
+_MIN_WIDTH = 90.0
 _LONGEST_MIN = 30
+_GRID_DEG = 1e-7
+"""[deg] About a centimetre: corners of neighbouring cells this near to each other are one."""
 _INK = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7f3c8d", "#80868b")
 """Colours that people with a colour vision deficiency tell apart (Okabe and Ito 2008), and two more."""
 _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4", "4 4", "3 1", "12 2")
@@ -47,7 +50,7 @@ SCORES = (
 """Classes of scores."""
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """From degrees to the units of the drawing: equirectangular at the middle latitude."""
 
     west: float
@@ -58,16 +61,18 @@ class _Frame(NamedTuple):
     height: float
 
     def points(self, lon_lat: _Floats) -> _Floats:
+        """Places in the drawing of places given in degrees."""
         return np.column_stack(
             [(lon_lat[:, 0] - self.west) * self.across, (self.north - lon_lat[:, 1]) * self.down]
         )
 
 
-def _frame(bounds: Sequence[float]) -> _Frame:
+def frame_of(bounds: Sequence[float]) -> Frame:
+    """Fit a box [deg] into the drawing."""
     west, south, east, north = bounds
     shrink = max(float(np.cos(np.radians((south + north) / 2))), 0.01)
     scale = min(_WIDTH / max((east - west) * shrink, 1e-9), _MAX_HEIGHT / max(north - south, 1e-9))
-    return _Frame(west, north, scale * shrink, scale, (east - west) * shrink * scale, (north - south) * scale)
+    return Frame(west, north, scale * shrink, scale, (east - west) * shrink * scale, (north - south) * scale)
 
 
 def map_svg(
@@ -77,6 +82,8 @@ def map_svg(
     *,
     title: str,
     outlines: Sequence[tuple[str, Any]] = (),
+    bounds: Sequence[float] | None = None,
+    overlay: Callable[[Frame], Sequence[str]] | None = None,
 ) -> str:
     """
     Draw a map of cells in classes.
@@ -93,24 +100,33 @@ def map_svg(
         What the map shows, for those who cannot see it.
     outlines
         Numbered outlines over the cells: label and geometry.
+    bounds
+        [deg] West, south, east, north of what is drawn; by default all cells.
+    overlay
+        Gives SVG elements that are drawn over the cells.
 
     Returns
     -------
     str
         An ``svg`` element, one path a class.
     """
-    frame = _frame(cells.total_bounds.tolist() if len(cells) else (0.0, 0.0, 1.0, 1.0))
+    whole = cells.total_bounds.tolist() if len(cells) else (0.0, 0.0, 1.0, 1.0)
+    frame = frame_of(whole if bounds is None else bounds)
+    if bounds is not None:
+        inside = shapely.intersects(cells.geometry.to_numpy(), shapely.box(*bounds))
+        cells, value = cells[inside], value[inside]
     number = pd.to_numeric(value).to_numpy(np.float64, na_value=np.nan)
     level = np.array([b.low for b in bands])
     band = np.where(np.isnan(number), len(bands) - 1, (number[:, None] < level[None, :]).sum(axis=1))
     band = np.where(cells["no_network"].to_numpy(bool), -1, np.minimum(band, len(bands) - 1))
-    shapes = cells.geometry.to_numpy()
+    shapes, clip = cells.geometry.to_numpy(), None if bounds is None else shapely.box(*bounds)
     paths = [
-        f'<path d="{_path(shapes[band == k], frame)}" fill="{b.colour}"/>'
+        f'<path d="{_path(_merged(shapes[band == k], clip), frame)}" fill="{b.colour}"/>'
         for k, b in enumerate(bands)
         if (band == k).any()
     ]
-    paths.append(f'<path d="{_path(shapes[band < 0], frame)}" fill="#fff" stroke="#999" stroke-width=".3"/>')
+    white = _merged(shapes[band < 0], clip)
+    paths.append(f'<path d="{_path(white, frame)}" fill="#fff" stroke="#999" stroke-width=".3"/>')
     for label, shape in outlines:
         edge = _path(np.array([shape], dtype=object), frame)
         paths.append(f'<path d="{edge}" fill="none" stroke="#d50000" stroke-width="1.6"/>')
@@ -119,7 +135,9 @@ def map_svg(
             f'<text x="{x:.1f}" y="{y + 3.5:.1f}" text-anchor="middle" font-size="11" font-weight="700" '
             f'fill="#d50000" stroke="#fff" stroke-width="2.5" paint-order="stroke">{escape(label)}</text>'
         )
-    return _svg(title, _WIDTH, frame.height + 16, [*paths, _scale_bar(frame)])
+    paths += overlay(frame) if overlay else ()
+    width = _WIDTH if overlay is None else max(frame.width, _MIN_WIDTH)
+    return _svg(title, width, frame.height + 16, [*paths, _scale_bar(frame)])
 
 
 def legend_html(bands: Sequence[Band]) -> str:
@@ -133,14 +151,21 @@ def legend_html(bands: Sequence[Band]) -> str:
     return f'<div style="font-size:85%;margin-top:.3em">{items}</div>'
 
 
-def _path(shapes: npt.NDArray[np.object_], frame: _Frame) -> str:
+def _merged(shapes: npt.NDArray[np.object_], clip: Any) -> npt.NDArray[np.object_]:
+    """Neighbouring cells as one outline, without seams, as far as they lie in the drawing."""
+    whole = shapely.union_all(shapes, grid_size=_GRID_DEG)
+    return np.array([whole if clip is None else shapely.intersection(whole, clip)], dtype=object)
+
+
+def _path(shapes: npt.NDArray[np.object_], frame: Frame) -> str:
     """Outlines of polygons as one path."""
-    rings = shapely.get_rings(shapely.get_parts(shapes))
+    parts = shapely.get_parts(shapely.get_parts(shapes))
+    rings = shapely.get_rings(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
     drawn = (frame.points(shapely.get_coordinates(ring)[:-1]) for ring in rings)
     return "".join("M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in ring) + "Z" for ring in drawn)
 
 
-def _scale_bar(frame: _Frame) -> str:
+def _scale_bar(frame: Frame) -> str:
     """Draw a round length of at most a third of the map."""
     per_m = frame.down / 111_195.0  # a degree of latitude, in metres
     room = frame.width / 3 / per_m

@@ -75,10 +75,10 @@ def _csv(table: gpd.GeoDataFrame) -> str:
     flat["lon"], flat["lat"] = points.x.round(7), points.y.round(7)
     for column in flat.columns:
         if pd.api.types.is_string_dtype(flat[column]) or flat[column].dtype == object:
-            flat[column] = flat[column].map(_harmless, na_action="ignore")
+            flat[column] = flat[column].map(harmless, na_action="ignore")
     return str(flat.to_csv(index=False))
 
 
-def _harmless(value: object) -> object:
+def harmless(value: object) -> object:
     """Text that a spreadsheet cannot take for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -82,7 +82,7 @@ def map_svg(
     *,
     title: str,
     outlines: Sequence[tuple[str, Any]] = (),
-    bounds: Sequence[float] | None = None,
+    bounds: tuple[float, float, float, float] | None = None,
     overlay: Callable[[Frame], Sequence[str]] | None = None,
 ) -> str:
     """
@@ -103,7 +103,7 @@ def map_svg(
     bounds
         [deg] West, south, east, north of what is drawn; by default all cells.
     overlay
-        Gives SVG elements that are drawn over the cells.
+        Gives SVG elements that are drawn over the cells; the cells of a class are one outline then, without seams.
 
     Returns
     -------
@@ -120,13 +120,18 @@ def map_svg(
     band = np.where(np.isnan(number), len(bands) - 1, (number[:, None] < level[None, :]).sum(axis=1))
     band = np.where(cells["no_network"].to_numpy(bool), -1, np.minimum(band, len(bands) - 1))
     shapes, clip = cells.geometry.to_numpy(), None if bounds is None else shapely.box(*bounds)
+
+    def drawn(some: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+        return some if overlay is None else _merged(some, clip)
+
     paths = [
-        f'<path d="{_path(_merged(shapes[band == k], clip), frame)}" fill="{b.colour}"/>'
+        f'<path d="{_path(drawn(shapes[band == k]), frame)}" fill="{b.colour}"/>'
         for k, b in enumerate(bands)
         if (band == k).any()
     ]
-    white = _merged(shapes[band < 0], clip)
-    paths.append(f'<path d="{_path(white, frame)}" fill="#fff" stroke="#999" stroke-width=".3"/>')
+    paths.append(
+        f'<path d="{_path(drawn(shapes[band < 0]), frame)}" fill="#fff" stroke="#999" stroke-width=".3"/>'
+    )
     for label, shape in outlines:
         edge = _path(np.array([shape], dtype=object), frame)
         paths.append(f'<path d="{edge}" fill="none" stroke="#d50000" stroke-width="1.6"/>')

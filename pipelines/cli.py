@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import click
 
@@ -233,18 +233,23 @@ def batch(
 
 @cli.command()
 @click.argument("run", type=_EXISTING)
+@click.option("--run", "of_run", type=_EXISTING, help="Where the run of a comparison is, if it was moved.")
 @_json_option
-def check(run: Path, *, as_json: bool) -> None:
-    """Recompute every hash in the manifest of RUN."""
+def check(run: Path, *, of_run: Path | None, as_json: bool) -> None:
+    """Recompute every hash in the manifest of RUN; a comparison is computed again and must come out the same."""
+    from pipelines.comparison_files import check_comparison, is_comparison
+    from pipelines.progress import Progress
     from pipelines.rundir import check as recompute
 
-    table = recompute(run)
+    compared = is_comparison(run)
+    table = check_comparison(run, run=of_run, progress=Progress.to_stderr()) if compared else recompute(run)
     bad = table[table["state"] != "ok"]
     _print_table(table[["file", "state"]], as_json=as_json)
     if len(bad):
+        again = "compare again" if compared else "run the configuration again"
         click.echo(
             f"proche: {len(bad)} of {len(table)} files of {run} differ from the manifest "
-            f"({', '.join(f'{r.file}: {r.state}' for r in bad.itertuples())}); run the configuration again",
+            f"({', '.join(f'{r.file}: {r.state}' for r in bad.itertuples())}); {again}",
             err=True,
         )
         raise SystemExit(_DATA)
@@ -450,6 +455,55 @@ def sites(
     )
     _write_json(found, output)
     click.echo(_proof(found), err=True)
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.argument("proposals", metavar="PROPOSAL.geojson…", nargs=-1, required=True, type=_EXISTING)
+@click.option("-o", "--output", type=_EXISTING, required=True, help="Folder to write.")
+@click.option(
+    "--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True, help="Of the dossier."
+)
+@click.option(
+    "--draws", type=click.IntRange(1, 100_000), default=500, show_default=True, help="Of what is not known."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=15, show_default=True, help="Of the draws."
+)
+@click.option(
+    "--assume",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What is declared as not known: speed, snap_min, gone, unmapped, spread_m; repeatable.",
+)
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+@_json_option
+def compare(
+    run: Path,
+    proposals: tuple[Path, ...],
+    *,
+    output: Path,
+    lang: Literal["en", "fr"],
+    draws: int,
+    seed: int,
+    assume: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Re-score every cell of RUN under each proposal; write comparison.json, .csv and a dossier that prints well."""
+    from pipelines.comparison_files import assumed, compare_files, scoreboard
+    from pipelines.progress import Progress
+
+    made = compare_files(
+        run,
+        proposals,
+        output,
+        language=lang,
+        uncertainty=assumed(assume, seed=seed, draws=draws),
+        progress=Progress() if quiet else Progress.to_stderr(),
+    )
+    _print_table(scoreboard(made), as_json=as_json)
+    click.echo(str(output), err=as_json)
 
 
 @cli.command()

@@ -30,6 +30,7 @@ from pipelines.tables_out import harmless, write_json, write_parquet
 from pipelines.version import __version__
 
 KIND = "comparison"
+MOST_DRAWS = 100_000
 JSON, CSV, DOSSIER = "comparison.json", "comparison.csv", "dossier.html"
 
 
@@ -151,6 +152,7 @@ def _manifest(
         "version": __version__,
         "code": code_digest(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **{key: run.manifest[key] for key in ("config", "modes", "categories")},
         "run": {
             "name": run.name,
             "path": str(run.path.resolve()),
@@ -180,6 +182,21 @@ def _replace(out: Path, work: Path, names: Sequence[str]) -> None:
         os.replace(work / name, out / name)  # noqa: PTH105 - atomic within the folder
     for name in set(old) - set(names):
         (out / Path(name).name).unlink(missing_ok=True)
+
+
+_SHOWN = (
+    "letter", "name", "gain", "newly_within", "no_longer_within", "winners", "losers", "worst_decile_gain",
+    "gini_change", "cost_eur",
+)  # fmt: skip
+
+
+def scoreboard(made: Comparison) -> pd.DataFrame:
+    """The main figures, a row a proposal, from the greatest gain to the least."""
+    rivals = {p["letter"]: p for p in made.result["proposals"]}
+    rows = [{k: rivals[x][k] for k in _SHOWN} for x in made.result["ranking"]["gain"]]
+    table = pd.DataFrame(rows, columns=list(_SHOWN))
+    table["ranks_first"] = [rivals[x]["rank_probability"][0] for x in made.result["ranking"]["gain"]]
+    return table.round({"gain": 3, "worst_decile_gain": 3, "gini_change": 5})
 
 
 _COLUMNS = (
@@ -221,7 +238,9 @@ def _row(figures: Mapping[str, Any]) -> list[Any]:
     return ["" if v is None else round(v, 9) if isinstance(v, float) else v for v in values]
 
 
-def check_comparison(folder: Path, *, run: Path | None = None, progress: Progress | None = None) -> pd.DataFrame:
+def check_comparison(
+    folder: Path, *, run: Path | None = None, progress: Progress | None = None
+) -> pd.DataFrame:
     """
     Recompute a comparison from its run and its proposals, and compare it with its files to the last byte.
 
@@ -242,6 +261,7 @@ def check_comparison(folder: Path, *, run: Path | None = None, progress: Progres
     """
     table = check(folder)
     manifest = RunDirectory(folder).manifest
+    _refuse_damaged(folder, manifest)
     found, state = _run_of(folder, manifest, run)
     rows = [*table.to_dict(orient="records"), {"file": f"run {manifest['run']['name']}", "state": state}]
     if (table["state"] == "ok").all():
@@ -254,9 +274,24 @@ def check_comparison(folder: Path, *, run: Path | None = None, progress: Progres
     return pd.DataFrame(rows, columns=["file", "state", "expected", "found"])
 
 
-def _run_of(
-    folder: Path, manifest: Mapping[str, Any], given: Path | None
-) -> tuple[RunDirectory | None, str]:
+def _refuse_damaged(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that lacks what is needed to compute again, or leads out of the folder."""
+    try:
+        unknown = Uncertainty(**manifest["options"]["uncertainty"])
+        ok = manifest["options"]["language"] in LANGUAGES and 0 < int(unknown.draws) <= MOST_DRAWS
+        ok = ok and all(
+            i["file"] in manifest["outputs"] and isinstance(i["address"], str) for i in manifest["inputs"]
+        )
+        ok = ok and all(isinstance(manifest["run"][k], str) for k in ("name", "path", "relative_path"))
+        ok = ok and isinstance(manifest["run"]["outputs"], dict)
+    except (KeyError, TypeError, ValueError):
+        ok = False
+    if not ok:
+        msg = f"{folder / MANIFEST} does not say how the comparison was made, or is of another version; compare again"
+        raise ArtifactError(msg)
+
+
+def _run_of(folder: Path, manifest: Mapping[str, Any], given: Path | None) -> tuple[RunDirectory | None, str]:
     """The run of a comparison, and whether it is still the one that was compared on."""
     recorded = manifest["run"]
     places = [given] if given else [folder / recorded["relative_path"], Path(recorded["path"])]
@@ -273,10 +308,6 @@ def _again(
 ) -> dict[str, str]:
     """Hashes of every file, made anew in a folder of its own."""
     options = manifest["options"]
-    known = {f.name for f in fields(Uncertainty)}
-    if set(options["uncertainty"]) != known or options["language"] not in LANGUAGES:
-        msg = f"{folder / MANIFEST} was written by another version (its options differ); compare again"
-        raise ArtifactError(msg)
     files = [folder / i["file"] for i in manifest["inputs"]]
     read = [read_proposal(f) for f in files]
     named = [

@@ -33,9 +33,13 @@ th, td { text-align: right; padding: .7mm 1.2mm; border-bottom: .2mm solid #ccc;
 thead th { vertical-align: bottom; border-bottom: .4mm solid #444; font-weight: 600 }
 th:first-child, td:first-child, .text { text-align: left } tbody th { font-weight: 600 }
 td:not(.text):not(.hash) { white-space: pre } svg { width: 100%; height: auto; max-height: 78mm; display: block }
+.small svg { max-height: 60mm } .board { font-size: 7.8pt } .board th:first-child { width: 24% }
+tbody th.in { font-weight: 400; padding-left: 4mm; white-space: nowrap }
 .key { display: flex; flex-wrap: wrap; gap: 0 3mm; font-size: 7.8pt; margin-top: 1mm }
-.key i { display: inline-block; width: 3mm; height: 3mm; margin-right: 1mm; border: .2mm solid #777; vertical-align: -.4mm }
-.letter { display: inline-block; background: #08519c; color: #fff; border-radius: 1mm; padding: 0 1.6mm; margin-right: 1mm }
+.key i { display: inline-block; width: 3mm; height: 3mm; margin-right: 1mm; border: .2mm solid #777;
+  vertical-align: -.4mm }
+.letter { display: inline-block; background: #08519c; color: #fff; border-radius: 1mm; padding: 0 1.6mm;
+  margin-right: 1mm }
 .bar { background: linear-gradient(to right, #9ecae1 var(--p), transparent var(--p)) }
 code { font-size: 7.4pt; word-break: break-all } .hash { font: 7pt monospace; word-break: break-all; text-align: left }
 tr, svg, figure, .verdict { break-inside: avoid } h2, h3 { break-after: avoid }
@@ -43,9 +47,13 @@ tr, svg, figure, .verdict { break-inside: avoid } h2, h3 { break-after: avoid }
 @media (max-width: 640px) { .row { grid-template-columns: 1fr } table { display: block; overflow-x: auto } }
 """
 _GROUPS_SHOWN = 8
+_INNER = "\t"
+"""Before the name of a row that belongs to the row above."""
 
 
-def dossier(comparison: Comparison, *, language: Language = "en", hashes: Mapping[str, str] | None = None) -> str:
+def dossier(
+    comparison: Comparison, *, language: Language = "en", hashes: Mapping[str, str] | None = None
+) -> str:
     """
     Write the dossier of a comparison.
 
@@ -88,7 +96,8 @@ def _first_page(comparison: Comparison, words: Speech, title: str) -> str:
     osm = result["run"]["osm"].get("timestamp")
     date = words("osm_date", date=str(osm)[:10]) if osm else ""
     none = "" if result["weighted_by"] == "residents" else f" {words('no_people')}"
-    maps, bands = [], []
+    maps: list[str] = []
+    bands: list[Band] = []
     for one in comparison.measured:
         drawn, bands = overview(comparison, one, words.known)
         maps.append(_figure(f"{one.letter}  {one.proposal.name}", drawn))
@@ -97,7 +106,7 @@ def _first_page(comparison: Comparison, words: Speech, title: str) -> str:
         f"<h1>{title}</h1><p>{words('lead', cells=words.number(result['cells']), sure=words('sure'))}{none} {date}</p>"
         f'<h2>{words("verdict")}</h2><div class="verdict">{said}</div>'
         f"<h2>{words('side_by_side')}</h2>{_scoreboard(comparison, words)}<p class='quiet'>{escape(note)}</p>"
-        f"<h2>{words('where')}</h2><div class='row'>{''.join(maps)}</div>{_key(bands)}"
+        f"<h2>{words('where')}</h2><div class='row small'>{''.join(maps)}</div>{_key(bands)}"
         f"<p class='quiet'>{words('change_key')}</p>"
     )
 
@@ -109,7 +118,7 @@ def _scoreboard(comparison: Comparison, words: Speech) -> str:
     head = [
         words("proposal"), words("gain"), words("newly", min=words.number(comparison.criteria.threshold_min)),
         words("left"), words("winners"), words("losers"), words("worst"), words("gini"),
-        *([words("cost"), words("gain_per_million"), words("per_million")] if costed else []),
+        *([words("cost"), words("per_million")] if costed else []),
         *([words("first"), words("first_weights")] if several else []),
     ]  # fmt: skip
     rows = []
@@ -126,14 +135,13 @@ def _scoreboard(comparison: Comparison, words: Speech) -> str:
             partly = "" if p["cost_complete"] or p["cost_eur"] is None else " *"
             row += [
                 words.number(p["cost_eur"]) + partly,
-                words.number(p["gain_per_million"], 3, signed=True),
                 words.number(p["newly_within_per_million"], 1),
             ]
         if several:
             row += [words.percent(p["rank_probability"][0]), words.percent(p["first_in_weightings"])]
         rows.append(row)
-    partly = any(not p["cost_complete"] and p["cost_eur"] is not None for p in result["proposals"])
-    return _table(head, rows, caption=f"* {words('cost_partly')}" if partly else "")
+    starred = any(not p["cost_complete"] and p["cost_eur"] is not None for p in result["proposals"])
+    return _table(head, rows, caption=f"* {words('cost_partly')}" if starred else "", kind="board")
 
 
 def _interval(figures: Mapping[str, Any], name: str, words: Speech, digits: int) -> str:
@@ -152,7 +160,11 @@ def _proposal_page(comparison: Comparison, one: Measured, words: Speech) -> str:
     )
     caption = words("maps_of", mode=words.known(mode), category=label_of(comparison, category, words).lower())
     notes = [*p["notes"], *([words("ignored", names=", ".join(p["ignored"]))] if p["ignored"] else [])]
-    notes_text = f"<h3>{words('notes')}</h3><p class='quiet'>{escape('; '.join(notes))}</p>" if notes else ""
+    notes_text = (
+        f"<h3>{words('notes')}</h3><p class='quiet'>{escape('; '.join(words.deed(n) for n in notes))}</p>"
+        if notes
+        else ""
+    )
     return (
         f'<h2><span class="letter">{one.letter}</span>{escape(one.proposal.name)}'
         f'<span class="quiet">{by}</span></h2>{about}'
@@ -173,7 +185,7 @@ def _edits(p: Mapping[str, Any], words: Speech) -> str:
         [
             f"{i}  {e['name'] or words.known(e['kind'])}",
             words.known(e["kind"]),
-            _few(e["does"]),
+            _few([words.deed(d) for d in e["does"]]),
             *([str(e["phase"])] if phased else []),
             words.number(e["cost_eur"]),
         ]
@@ -198,6 +210,8 @@ def _by_mode(comparison: Comparison, p: Mapping[str, Any], words: Speech) -> str
     rows = []
     for mode in comparison.criteria.modes:
         m = p["modes"][mode]
+        if not any(c["winners"] or c["losers"] for c in m["categories"].values()):
+            continue
         rows.append([
             f"{words.known(mode)}: {words('score')}", "", "", words.number(m["winners"]), words.number(m["losers"]),
             _change(m["score_before"], m["score_after"], words, 1), "",
@@ -209,7 +223,7 @@ def _by_mode(comparison: Comparison, p: Mapping[str, Any], words: Speech) -> str
             if not (c["winners"] or c["losers"] or c["newly_within"] or c["no_longer_within"]):
                 continue
             rows.append([
-                f"{words.known(mode)}: {label_of(comparison, category, words)}",
+                f"{_INNER}{label_of(comparison, category, words)}",
                 *(words.number(c[k]) for k in ("newly_within", "no_longer_within", "winners", "losers")),
                 _change(c["mean_minutes_before"], c["mean_minutes_after"], words, 2),
                 _change(c["p90_minutes_before"], c["p90_minutes_after"], words, 1),
@@ -337,7 +351,8 @@ def _method(comparison: Comparison, words: Speech) -> str:
     )
     text = words("method_text", limit=words.number(comparison.criteria.limit_min), decay=decay)
     calm = f" {words('calm', calm=words(CALM))}" if CALM in comparison.criteria.modes else ""
-    return f"<h3>{words('method')}</h3><p>{escape(text)} {escape(words('weights_are', weights=weights))}{escape(calm)}</p>"
+    said = f"{text} {words('weights_are', weights=weights)}{calm}"
+    return f"<h3>{words('method')}</h3><p>{escape(said)}</p>"
 
 
 def _data(comparison: Comparison, words: Speech, hashes: Mapping[str, str]) -> str:
@@ -385,6 +400,7 @@ def _table(
     text: Sequence[int] = (),
     hashes: Sequence[int] = (),
     bars: Sequence[Sequence[float | None]] | None = None,
+    kind: str = "",
 ) -> str:
     """Write a table; every cell is escaped, the first column heads its row; bars are shares of a cell's width."""
     kinds = ["text" if k in text else "hash" if k in hashes else "" for k in range(len(head))]
@@ -392,12 +408,15 @@ def _table(
     def cell(r: int, k: int, value: str) -> str:
         share = bars[r][k] if bars is not None else None
         shade = "" if share is None else f' style="--p:{100 * share:.0f}%"'
-        kind = "bar" if share is not None else kinds[k]
-        return f'<td class="{kind}"{shade}>{escape(value)}</td>' if k else f'<th scope="row">{escape(value)}</th>'
+        shown = "bar" if share is not None else kinds[k]
+        if k:
+            return f'<td class="{shown}"{shade}>{escape(value)}</td>'
+        inner = ' class="in"' if value.startswith(_INNER) else ""
+        return f'<th scope="row"{inner}>{escape(value.removeprefix(_INNER))}</th>'
 
     top = "".join(f'<th scope="col" class="{kinds[k]}">{escape(h)}</th>' for k, h in enumerate(head))
     lines = "".join(
         f"<tr>{''.join(cell(r, k, str(v)) for k, v in enumerate(row))}</tr>" for r, row in enumerate(rows)
     )
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{said}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+    return f'<table class="{kind}">{said}<thead>' + f"<tr>{top}</tr></thead><tbody>{lines}</tbody></table>"

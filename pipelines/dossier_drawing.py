@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -18,6 +17,7 @@ from engine.proposals.effect import MATERIAL_MIN, MATERIAL_SCORE
 from pipelines.city_drawing import BANDS, Band, Frame, map_svg
 from pipelines.comparison import Comparison, Measured
 
+Box = tuple[float, float, float, float]
 _Floats = npt.NDArray[np.float64]
 _GAIN = ("#08519c", "#4292c6", "#9ecae1")
 _SAME = "#ececec"
@@ -40,15 +40,13 @@ def change_bands(steps: Sequence[float], least: float, words: Callable[[str], st
     ]
     loss = [
         Band(low, colour, f"{words('lost')} {name} {unit}")
-        for low, colour, name in zip(
-            (-steps[0], -steps[1], -np.inf), _LOSS, reversed(names), strict=True
-        )
+        for low, colour, name in zip((-steps[0], -steps[1], -np.inf), _LOSS, reversed(names), strict=True)
     ]
     return [*gain, Band(np.nextafter(-least, 0), _SAME, words("same")), *loss]
 
 
 def minutes_saved(before: _Floats, after: _Floats) -> _Floats:
-    """[min] What each cell gains; infinite where a way appears or disappears, 0 where there is none before and after."""
+    """[min] What each cell gains; infinite where a way appears or disappears, 0 where there is none at all."""
     was, now = np.isfinite(before), np.isfinite(after)
     saved = np.where(was & now, before - after, 0.0)
     return np.where(now & ~was, np.inf, np.where(was & ~now, -np.inf, saved))
@@ -78,9 +76,11 @@ def _shape(comparison: Comparison, edit: Edit) -> Any:
         return shapely.point_on_surface(places.geometry[places.place_id.index(name)])
     if isinstance(edit, StreetChoice):
         for tables in comparison.base.tables.values():
-            lines = _lines(tables.network, np.flatnonzero(np.isin(tables.network.streets["osm_way"], edit.osm_way)))
+            lines = _lines(
+                tables.network, np.flatnonzero(np.isin(tables.network.streets["osm_way"], edit.osm_way))
+            )
             if len(lines):
-                return shapely.multilinestrings([lines])[0]
+                return shapely.union_all(lines)
     return None
 
 
@@ -89,39 +89,46 @@ def _lines(network: StreetNetwork, streets: npt.NDArray[np.int64]) -> npt.NDArra
     return np.array([shapely.linestrings(network.coords[o[s] : o[s + 1]]) for s in streets], dtype=object)
 
 
-def detail_of(comparison: Comparison, one: Measured, changed: npt.NDArray[np.bool_]) -> list[float]:
+def detail_of(comparison: Comparison, one: Measured, changed: npt.NDArray[np.bool_]) -> Box:
     """[deg] The part of the city where a proposal changes something; all of it where that is most of it."""
     cells = comparison.base.cells
     whole = cells.total_bounds
     shapes = [s for s in edit_shapes(comparison, one) if s is not None]
-    near = shapely.total_bounds(np.array([*cells.geometry.to_numpy()[changed], *shapes], dtype=object))
-    if not np.isfinite(near).all():
-        return [float(v) for v in whole]
+    drawn = [*cells.geometry.to_numpy()[changed], *shapes]
+    if not drawn:
+        return _box(*whole)
+    near = shapely.total_bounds(np.array(drawn, dtype=object))
     middle, size = (near[2:] + near[:2]) / 2, (near[2:] - near[:2]) * (1 + 2 * _MARGIN)
     shrink = max(float(np.cos(np.radians(middle[1]))), 0.1)
     side = max(float(size[0]) * shrink, float(size[1]), _LEAST_DEG)
     size = np.array([side / shrink, side])
     if (size > _ALL * (whole[2:] - whole[:2])).all():
-        return [float(v) for v in whole]
+        return _box(*whole)
     low = np.clip(middle - size / 2, whole[:2], np.maximum(whole[2:] - size, whole[:2]))
     high = np.minimum(low + size, whole[2:])
     if (high <= low).any():
-        return [float(v) for v in whole]
-    return [float(v) for v in (*low, *high)]
+        return _box(*whole)
+    return _box(*low, *high)
 
 
-def streets_of(comparison: Comparison, bounds: Sequence[float]) -> npt.NDArray[np.object_]:
+def _box(west: float, south: float, east: float, north: float) -> Box:
+    return float(west), float(south), float(east), float(north)
+
+
+def streets_of(comparison: Comparison, bounds: Box) -> npt.NDArray[np.object_]:
     """[deg] Streets for orientation: all of them where there is room, else the big ones."""
     tables = comparison.base.tables
     network = (tables.get("street30") or next(iter(tables.values()))).network
     view = comparison.base.standing.streets[network.mode if network.mode in tables else next(iter(tables))]
-    near = view.index.tree.query(_projected(view, shapely.box(*bounds)))
-    near = np.sort(near)
+    frame: Any = shapely.box(*bounds)
+    near = np.sort(view.index.tree.query(_projected(view, frame)))
     if len(near) > _MOST_STREETS and "highway" in network.streets.columns:
         near = near[np.isin(network.streets["highway"].to_numpy(str)[near], _BIG)]
     if len(near) > _MOST_STREETS:
         near = near[np.argsort(-network.length_m[near], kind="stable")[:_MOST_STREETS]]
-    return np.asarray(shapely.intersection(_lines(network, np.sort(near)), shapely.box(*bounds)), dtype=object)
+    return np.asarray(
+        shapely.intersection(_lines(network, np.sort(near)), shapely.box(*bounds)), dtype=object
+    )
 
 
 def _projected(view: Any, shape: Any) -> Any:
@@ -137,7 +144,9 @@ def overlay(
         parts = []
         if streets is not None and len(streets):
             if first:
-                path = "".join(_polyline(frame, line) for line in shapely.get_parts(shapely.get_parts(streets)))
+                path = "".join(
+                    _polyline(frame, line) for line in shapely.get_parts(shapely.get_parts(streets))
+                )
                 parts.append(
                     f'<path id="{name}" d="{path}" fill="none" stroke="#000" stroke-opacity=".22" stroke-width=".5"/>'
                 )
@@ -203,7 +212,9 @@ def three_maps(
     """Before, after and difference of one mode and category, where the proposal changes something."""
     column = f"{mode}_{category}_minutes"
     cells = comparison.base.cells
-    before, after = (pd.to_numeric(t[column]).to_numpy(np.float64, na_value=np.nan) for t in (cells, one.cells))
+    before, after = (
+        pd.to_numeric(t[column]).to_numpy(np.float64, na_value=np.nan) for t in (cells, one.cells)
+    )
     saved = minutes_saved(before, after)
     bounds = detail_of(comparison, one, np.abs(saved) >= MATERIAL_MIN)
     streets, shapes = streets_of(comparison, bounds), edit_shapes(comparison, one)

@@ -81,7 +81,9 @@ def _people(comparison: Comparison, order: Sequence[dict[str, Any]], words: Spee
     lines = []
     most = max(order, key=lambda p: p["newly_within"])
     if most is not order[0] and most["newly_within"] > order[0]["newly_within"]:
-        lines.append(words("v_people", letter=most["letter"], by=by, newly=words.number(most["newly_within"])))
+        lines.append(
+            words("v_people", letter=most["letter"], by=by, newly=words.number(most["newly_within"]))
+        )
     costed = [p for p in order if p["newly_within_per_million"]]
     if costed and len(costed) > 1:
         best = max(costed, key=lambda p: p["newly_within_per_million"])

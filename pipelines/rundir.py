@@ -42,6 +42,22 @@ class RunDirectory:
         ArtifactError
             There is none: the run was not made, or was interrupted before its end.
         """
+        run = cls.finished(path)
+        if run.manifest.get("kind"):
+            msg = f"{path} is a {run.manifest['kind']}, not a run; give the run directory that `proche run` made"
+            raise ArtifactError(msg)
+        return run
+
+    @classmethod
+    def finished(cls, path: Path) -> RunDirectory:
+        """
+        A folder that a readable manifest closes: a run, or a comparison of proposals on one.
+
+        Raises
+        ------
+        ArtifactError
+            There is none.
+        """
         run = cls(Path(path))
         if not (run.path / MANIFEST).is_file():
             msg = f"{path} is not a finished run: it has no {MANIFEST}; make it with `proche run CONFIG --out {path}`"
@@ -165,7 +181,7 @@ def check(path: Path) -> pd.DataFrame:
     pandas.DataFrame
         One row an output: ``file``, ``state`` (``ok``, ``changed``, ``missing``), ``expected``, ``found``.
     """
-    run = RunDirectory.open(path)
+    run = RunDirectory.finished(path)
     rows = []
     for name, output in sorted(run.manifest["outputs"].items()):
         file = run.path / name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -346,12 +346,12 @@ def _(edit: RemoveStreet, standing: Standing, notes: list[str]) -> _Steps:
         if len(streets):
             operations[mode] = close_streets(view, [int(s) for s in streets])
             counts.append(f"{mode} {len(streets)}")
-    _some(edit, operations)
+    _some(edit, counts)
     return [(operations, standing.places, f"streets closed: {', '.join(counts)}")]
 
 
-def _some(edit: Edit, operations: Mapping[str, Operation]) -> None:
-    if not operations:
+def _some(edit: Edit, meant: Sequence[str]) -> None:
+    if not meant:
         msg = (
             f"{edit.where}: no street of the run is meant; draw the line along the street, "
             "or check 'osm_way' and 'modes'"
@@ -390,12 +390,28 @@ def _(edit: ChangeStreet, standing: Standing, notes: list[str]) -> _Steps:
         streets = _chosen(edit, view)
         if not len(streets):
             continue
-        counts.append(f"{mode} {len(streets)}")
-        operations[mode] = changed = _changed(edit, standing, mode, streets)
+        changed = _really(_changed(edit, standing, mode, streets), view)
+        counts.append(f"{mode} {len(changed.street)} of {len(streets)}")
+        if not len(changed.street):
+            continue
+        operations[mode] = changed
         if mode == "bike" and CALM in standing.streets:
             operations[CALM] = _calm(standing, changed)
-    _some(edit, operations)
-    return [(operations, standing.places, f"streets changed: {', '.join(counts)}")]
+    _some(edit, counts)
+    says = f"streets changed: {', '.join(counts)}"
+    return [(operations, standing.places, says)] if operations else []
+
+
+def _really(changed: Retime, view: StreetView) -> Retime:
+    """Only the streets whose time or stress becomes another."""
+    street = changed.street
+    differs = (changed.forward_ms != view.forward_ms[street]) | (
+        changed.backward_ms != view.backward_ms[street]
+    )
+    if changed.lts is not None:
+        differs |= changed.lts != view.lts[street]
+    lts = None if changed.lts is None else changed.lts[differs]
+    return Retime(street[differs], changed.forward_ms[differs], changed.backward_ms[differs], lts)
 
 
 def _concerns(edit: ChangeStreet, mode: str) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import shapely
 
 from engine.cells import street_pieces
 from engine.network.street_network import StreetNetwork
+from engine.reach.barrier import Barriers, on_this_side
 from engine.reach.isochrone import (
     ReachedStreets,
     cells_outline,
@@ -50,8 +54,9 @@ def isochrone_geojson(
     minutes
         [min] Limits, inclusive.
     shape
-        ``outline`` (smoothed ground of the reached streets), ``buffer`` (25 m on either side, exact), ``cells`` (H3
-        cells at least half reached) or ``streets`` (the reached streets themselves).
+        ``outline`` (smoothed ground of the reached streets), ``buffer`` (25 m on either side, exact), both cut at
+        water and railways that no reached street crosses, ``cells`` (H3 cells at least half
+        reached) or ``streets`` (the reached streets themselves).
     network
         The run's network of this mode, where it is already loaded.
 
@@ -98,14 +103,28 @@ def isochrone_geojson(
 
 
 def _geometry(run: RunDirectory, network: StreetNetwork, reached: ReachedStreets, shape: str) -> Any:
-    if shape == "outline":
-        return isochrone_outline(network, reached)
-    if shape == "buffer":
-        return isochrone_buffer(network, reached)
+    if shape in ("outline", "buffer"):
+        whole = (isochrone_outline if shape == "outline" else isochrone_buffer)(network, reached)
+        return on_this_side(whole, network, reached, _barriers(run))
     if shape == "streets":
         return shapely.multilinestrings(list(shapely.get_parts(reached_lines(network, reached))))
     cells = np.array([int(c, 16) for c in run.cells["h3_cell"]], dtype=np.uint64)
     return cells_outline(isochrone_cells(street_pieces(network, cells), reached))
+
+
+def _barriers(run: RunDirectory) -> Barriers:
+    """Water and railways of a run; none where it was made from tables."""
+    if not run.has("features.parquet"):
+        return Barriers.none()
+    return _read_barriers(
+        run.path / "features.parquet", str(run.manifest["outputs"]["features.parquet"]["sha256"])
+    )
+
+
+@lru_cache(maxsize=8)
+def _read_barriers(path: Path, sha256: str) -> Barriers:
+    table = gpd.read_parquet(path, columns=["tags", "geometry"])
+    return Barriers.of([json.loads(t) for t in table["tags"]], table.geometry.to_numpy())
 
 
 def _length_km(network: StreetNetwork, reached: ReachedStreets) -> float:

@@ -17,6 +17,7 @@ from engine.reach.isochrone import reached_lines, reached_streets
 from engine.reach.outline import isochrone_outline
 from engine.snapping import snap
 from pipelines.cli import cli
+from pipelines.isochrone import isochrone_geojson
 from tests.towns import exact_snaps, town
 
 S = 1000
@@ -125,6 +126,30 @@ def test_on_real_streets_igraph_agrees_and_the_outline_keeps_to_what_is_reached(
         shapely.distance(unreached, shapely.union_all(plane.to_numpy())) > 30
     )  # two pixels and a cut corner
     assert not shapely.contains(ground, unreached[clear]).any()
+
+
+@pytest.mark.parametrize("shape", ["outline", "buffer"])
+def test_the_demonstration_keeps_out_of_the_bay(demo_run, streets, shape: str) -> None:
+    """Ten metres off the coast there is ground beside bridges only, and every part has streets."""
+    found = isochrone_geojson(
+        demo_run, lon_lat=(24.9445, 60.1745), mode="walk", minutes=[10], shape=shape, network=streets
+    )
+    ground = gpd.GeoSeries.from_wkt([shapely.geometry.shape(found["features"][0]["geometry"]).wkt], crs=4326)
+    ground = ground.to_crs(3067).iloc[0]
+    features = gpd.read_parquet(demo_run.path / "features.parquet").to_crs(3067)
+    coast = features[[json.loads(t).get("natural") == "coastline" for t in features["tags"]]].geometry
+    lines = shapely.segmentize(coast[coast.geom_type == "LineString"].to_numpy(), 5.0)
+    off = np.concatenate([shapely.get_coordinates(shapely.offset_curve(line, -10.0)) for line in lines])
+    reached = reached_streets(
+        streets, snap(streets, np.array([[24.9445, 60.1745]]), max_snap_m=250), limit_ms=600_000
+    )
+    walked = gpd.GeoSeries(list(reached_lines(streets, reached)), crs=4326).to_crs(3067).union_all()
+    at_sea = shapely.points(off)
+    near = shapely.dwithin(at_sea, walked, 40.0)
+    away = near & ~shapely.dwithin(at_sea, walked, 9.0)
+    assert away.sum() > 20  # without the cut most of these would lie inside
+    assert shapely.contains(ground, at_sea[away]).mean() < 0.02
+    assert all(shapely.intersects(part, walked) for part in shapely.get_parts(ground))
 
 
 def test_the_command_gives_nested_polygons(demo_run) -> None:

@@ -26,6 +26,8 @@ class PublishedBand:
         ``share`` or ``min``.
     definition, source, differs
         What was measured, by whom, and why ours may differ.
+    definition_fr, differs_fr
+        The same in French.
     """
 
     city: str
@@ -34,8 +36,10 @@ class PublishedBand:
     high: float
     unit: str
     definition: str
+    definition_fr: str
     source: str
     differs: str
+    differs_fr: str
 
 
 CITY_KM2 = {"Paris": 105.4}
@@ -47,6 +51,10 @@ _NINE = (
     "There, a mean over the twenty nearest places of nine kinds; here, the nearest of each category of the run. "
     "The city's outline and the date of the data differ too."
 )
+_NINE_FR = (
+    "Là-bas, la moyenne des vingt lieux les plus proches de neuf catégories ; ici, le plus proche de chaque catégorie "
+    "du calcul. Le contour de la ville et la date des données diffèrent aussi."
+)
 
 PUBLISHED = (
     PublishedBand(
@@ -56,9 +64,12 @@ PUBLISHED = (
         high=0.97,
         unit="share",
         definition="residents with a bakery within a five-minute walk",
+        definition_fr="habitants ayant une boulangerie à cinq minutes à pied",
         source="Apur",
         differs="Apur surveys every shop in the street; OpenStreetMap and lists of shops lack some and keep others "
         "that have closed.",
+        differs_fr="L'Apur relève chaque commerce dans la rue ; OpenStreetMap et les listes en oublient et en gardent "
+        "de fermés.",
     ),
     PublishedBand(
         city="Paris",
@@ -67,8 +78,10 @@ PUBLISHED = (
         high=8.0,
         unit="min",
         definition="mean walk to daily amenities",
+        definition_fr="marche moyenne vers les services du quotidien",
         source="Bruno et al. (2024), Nature Cities 1, 633-641, as reported in the press",
         differs=_NINE,
+        differs_fr=_NINE_FR,
     ),
     PublishedBand(
         city="Paris",
@@ -77,8 +90,10 @@ PUBLISHED = (
         high=0.93,
         unit="share",
         definition="residents whose mean walk to daily amenities is at most 15 minutes",
+        definition_fr="habitants dont la marche moyenne vers ces services est d'au plus 15 minutes",
         source="Bruno et al. (2024), Nature Cities 1, 633-641, as reported in the press",
         differs=_NINE,
+        differs_fr=_NINE_FR,
     ),
     PublishedBand(
         city="Paris",
@@ -87,8 +102,10 @@ PUBLISHED = (
         high=0.60,
         unit="share",
         definition="residents with a public green space of at least 0.1 ha within 300 m",
+        definition_fr="habitants ayant un espace vert public d'au moins 0,1 ha à 300 m",
         source="INSEE (2025)",
         differs="Which green is public, where it is entered, and whether 300 m are on streets or as the crow flies.",
+        differs_fr="Quels espaces sont publics, où l'on y entre, et si les 300 m suivent les rues ou le vol d'oiseau.",
     ),
 )
 
@@ -109,39 +126,56 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a published figure that the run has too: ``definition``, ``unit``, ``published_low``,
-        ``published_high``, ``ours``, ``source``, ``differs``.
+        ``published_high``, ``ours``, ``source``, ``differs``; ``definition_fr`` and ``differs_fr`` in French.
     """
     rows = []
     for band in PUBLISHED:
         ours = _at(summary, band.path)
-        if ours is not None and city.casefold().startswith(band.city.casefold()):
-            differs = " ".join([band.differs, *_of_this_run(summary, band)])
-            rows.append((band.definition, band.unit, band.low, band.high, ours, band.source, differs))
-    columns = ["definition", "unit", "published_low", "published_high", "ours", "source", "differs"]
+        if ours is None or not city.casefold().startswith(band.city.casefold()):
+            continue
+        reasons = [(band.differs, band.differs_fr), *_of_this_run(summary, band)]
+        differs, differs_fr = (" ".join(parts) for parts in zip(*reasons, strict=True))
+        names, own = (
+            (band.definition, band.definition_fr),
+            (band.unit, band.low, band.high, ours, band.source),
+        )
+        rows.append((*names, *own, differs, differs_fr))
+    columns = ["definition", "definition_fr", "unit", "published_low", "published_high", "ours", "source",
+               "differs", "differs_fr"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
-def _of_this_run(summary: Mapping[str, Any], band: PublishedBand) -> list[str]:
-    """Reasons that lie in the run itself: what it weighs by, how much of the city it covers, what it counts."""
+def _of_this_run(summary: Mapping[str, Any], band: PublishedBand) -> list[tuple[str, str]]:
+    """Reasons that lie in the run itself, in English and French: its weights, its area, its places."""
     reasons = []
     if summary["weighted_by"] != "residents":
-        reasons.append("Ours is a share of cells: the run knows no residents.")
+        reasons.append(
+            (
+                "Ours is a share of cells: the run knows no residents.",
+                "La nôtre est une part des mailles : le calcul ne connaît pas les habitants.",
+            )
+        )
     area, city = summary.get("area_km2"), CITY_KM2[band.city]
     if area is not None and area < _WHOLE * city:
-        reasons.append(f"Ours covers {area:.1f} of the city's {city:.0f} km².")
+        reasons.append(
+            (
+                f"Ours covers {area:.1f} of the city's {city:.0f} km².",
+                f"La nôtre couvre {area:.1f} des {city:.0f} km² de la ville.".replace(".", ",", 1),
+            )
+        )
     if band.path[-1] in ("mean_minutes", "mean_within_share"):
         times = summary["modes"]["walk"]["categories"]
-        means = [
-            f"{name} {f['mean_minutes']:.1f} min" if f["mean_minutes"] is not None else f"{name} not reached"
-            for name, f in times.items()
-            if name in summary.get("categories_counted", times)
-        ]
-        reasons.append(f"Categories here: {', '.join(means)}.")
-    if "categories" in band.path:
-        found = summary.get("places", {}).get(band.path[-2], {}).get("found")
-        if found is not None:
-            reasons.append(f"This run knows {found} places of the kind.")
+        counted = summary.get("categories_counted", times)
+        means = [f"{n} {_minutes(f['mean_minutes'])}" for n, f in times.items() if n in counted]
+        reasons.append((f"Categories here: {', '.join(means)}.", f"Catégories ici : {', '.join(means)}."))
+    found = summary.get("places", {}).get(band.path[-2], {}).get("found")
+    if found is not None:
+        reasons.append((f"This run knows {found} places of the kind.", f"Ce calcul en connaît {found}."))
     return reasons
+
+
+def _minutes(mean: float | None) -> str:
+    return "–" if mean is None else f"{mean:.1f} min"
 
 
 def _at(summary: Mapping[str, Any], path: tuple[str, ...]) -> float | None:

@@ -14,7 +14,7 @@ import shapely
 
 _Floats = npt.NDArray[np.float64]
 _WIDTH = 340.0
-_MAX_HEIGHT = 270.0
+_MAX_HEIGHT = 300.0
 _MIN_WIDTH = 90.0
 _LONGEST_MIN = 30
 _GRID_DEG = 1e-7
@@ -60,6 +60,12 @@ class Frame(NamedTuple):
     width: float
     height: float
 
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """[deg] West, south, east, north."""
+        east, south = self.west + self.width / self.across, self.north - self.height / self.down
+        return (self.west, south, east, self.north)
+
     def points(self, lon_lat: _Floats) -> _Floats:
         """Places in the drawing of places given in degrees."""
         return np.column_stack(
@@ -82,6 +88,7 @@ def map_svg(
     *,
     title: str,
     outlines: Sequence[tuple[str, Any]] = (),
+    backdrop: Callable[[Frame], Sequence[str]] | None = None,
     bounds: tuple[float, float, float, float] | None = None,
     overlay: Callable[[Frame], Sequence[str]] | None = None,
 ) -> str:
@@ -100,6 +107,8 @@ def map_svg(
         What the map shows, for those who cannot see it.
     outlines
         Numbered outlines over the cells: label and geometry.
+    backdrop
+        Gives SVG elements that are drawn over the cells and under the outlines: water, roads, names.
     bounds
         [deg] West, south, east, north of what is drawn; by default all cells.
     overlay
@@ -125,15 +134,17 @@ def map_svg(
         return some if overlay is None else _merged(some, clip)
 
     paths = [
-        f'<path d="{_path(drawn(shapes[band == k]), frame)}" fill="{b.colour}"/>'
+        f'<path d="{outline(drawn(shapes[band == k]), frame)}" fill="{b.colour}" stroke="{b.colour}" '
+        'stroke-width=".3"/>'
         for k, b in enumerate(bands)
         if (band == k).any()
     ]
     paths.append(
-        f'<path d="{_path(drawn(shapes[band < 0]), frame)}" fill="#fff" stroke="#999" stroke-width=".3"/>'
+        f'<path d="{outline(drawn(shapes[band < 0]), frame)}" fill="#fff" stroke="#ccc" stroke-width=".2"/>'
     )
+    paths += backdrop(frame) if backdrop else ()
     for label, shape in outlines:
-        edge = _path(np.array([shape], dtype=object), frame)
+        edge = outline(np.array([shape], dtype=object), frame)
         paths.append(f'<path d="{edge}" fill="none" stroke="#d50000" stroke-width="1.6"/>')
         x, y = frame.points(shapely.get_coordinates(shapely.point_on_surface(shape)))[0]
         paths.append(
@@ -142,7 +153,8 @@ def map_svg(
         )
     paths += overlay(frame) if overlay else ()
     width = _WIDTH if overlay is None else max(frame.width, _MIN_WIDTH)
-    return _svg(title, width, frame.height + 16, [*paths, _scale_bar(frame)])
+    aside = (width - frame.width) / 2 if overlay is None else 0.0
+    return _svg(title, width, frame.height + 16, [*paths, _scale_bar(frame)], aside=aside)
 
 
 def legend_html(bands: Sequence[Band]) -> str:
@@ -162,7 +174,7 @@ def _merged(shapes: npt.NDArray[np.object_], clip: Any) -> npt.NDArray[np.object
     return np.array([whole if clip is None else shapely.intersection(whole, clip)], dtype=object)
 
 
-def _path(shapes: npt.NDArray[np.object_], frame: Frame) -> str:
+def outline(shapes: npt.NDArray[np.object_], frame: Frame) -> str:
     """Outlines of polygons as one path."""
     parts = shapely.get_parts(shapely.get_parts(shapes))
     rings = shapely.get_rings(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
@@ -202,7 +214,7 @@ def curves_svg(times: Mapping[str, _Floats], weight: _Floats | Mapping[str, _Flo
     str
         An ``svg`` element; the curves differ by colour and dash.
     """
-    left, top, width, height = 34.0, 6.0, 304.0, 160.0
+    left, top, width, height = 34.0, 6.0, 304.0, 140.0
     minutes = np.arange(0.0, _LONGEST_MIN + 0.25, 0.25)
     parts = [
         f'<path d="M{left:g},{top + height * (1 - k / 4):g}h{width:g}" stroke="#ddd" stroke-width=".6"/>'
@@ -240,9 +252,10 @@ def curves_svg(times: Mapping[str, _Floats], weight: _Floats | Mapping[str, _Flo
     return _svg(title, _WIDTH, top + height + 28 + 12 * len(times), parts)
 
 
-def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
+def _svg(title: str, width: float, height: float, parts: Sequence[str], *, aside: float = 0.0) -> str:
+    """Put parts together; `aside` is room to the left of them."""
     name = escape(title, quote=True)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 {width + 2:.0f} {height + 2:.0f}" role="img" '
-        f'aria-label="{name}"><title>{name}</title>{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-1 - aside:.0f} -1 {width + 2:.0f} {height + 2:.0f}" '
+        f'role="img" aria-label="{name}"><title>{name}</title>{"".join(parts)}</svg>'
     )

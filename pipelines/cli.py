@@ -403,13 +403,14 @@ def explain(run: Path, cell: str, *, mode: str, output: Path | None) -> None:
 @cli.command()
 @click.argument("run", type=_EXISTING)
 @click.option("-o", "--output", type=_EXISTING, required=True, help="HTML file to write.")
-def report(run: Path, *, output: Path) -> None:
+@click.option("--language", type=click.Choice(["en", "fr"]), default="en", show_default=True)
+def report(run: Path, *, output: Path, language: Literal["en", "fr"]) -> None:
     """Two pages on the city of RUN that print well: maps, curves, figures, gaps, method; one HTML file."""
     from pipelines.city_report import city_report
     from pipelines.rundir import RunDirectory
     from pipelines.store import write_atomic
 
-    write_atomic(output, city_report(RunDirectory.open(run)).encode())
+    write_atomic(output, city_report(RunDirectory.open(run), language=language).encode())
     click.echo(str(output))
 
 

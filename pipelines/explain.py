@@ -104,10 +104,10 @@ def load_mode(run: RunDirectory, mode: str, *, network: StreetNetwork | None = N
     )
 
 
-def labels_of(run: RunDirectory) -> dict[str, str]:
-    """Name of each category of a run for people, in English."""
+def labels_of(run: RunDirectory, *, language: str = "en") -> dict[str, str]:
+    """Name of each category of a run for people, in English or French (``fr``)."""
     categories = read_categories(_context(run))
-    return {name: categories[name].label_en for name in run.categories}
+    return {name: getattr(categories[name], f"label_{language}") for name in run.categories}
 
 
 def _context(run: RunDirectory) -> Context:

@@ -41,7 +41,7 @@ GREEN_LADDER = (
         300.0,
         "Konijnendijk (2023), the 3-30-300 rule, J. Forestry Research 34, 821-830",
     ),
-    GreenStep("green_15ha_500m", 1.5, 500.0, "METHOD §4, ladder of green space"),
+    GreenStep("green_15ha_500m", 1.5, 500.0, "docs/method.md, ladder of green space"),
 )
 """Distances are along streets from the doorstep to an entrance; they are never converted to minutes."""
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from shapely import Point
 
+from pipelines.city_backdrop import backdrop_of, drawn
+from pipelines.city_drawing import SCORES, map_svg
 from pipelines.city_report import city_report
+from pipelines.city_words import TEXTS
 from pipelines.cli import cli
+from pipelines.errors import ConfigError
 from pipelines.rundir import RunDirectory
 
 
@@ -33,14 +39,14 @@ def test_the_report_stands_alone(page: Path) -> None:
 
 def test_figures_are_the_summary_s(demo_run: RunDirectory, page: Path) -> None:
     share = demo_run.summary["modes"]["walk"]["categories"]["sorting"]["share"]
-    row = re.search(r"On foot: Sorting points</th>(.*?)</tr>", page.read_text("utf-8"))
+    row = re.search(r"Sorting points</th>(.*?)</tr>", page.read_text("utf-8"))
     assert row is not None
-    assert f"{100 * share:.0f} %" in row[1]
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row[1])[1] == f"{100 * share:.0f}\u00a0%"
 
 
 def test_the_map_draws_every_cell_once(demo_run: RunDirectory, page: Path) -> None:
     first = page.read_text("utf-8").split("<svg")[1].split("</svg>")[0]
-    outlines = re.findall(r'<path d="(M[^"]*Z)" fill="#(?!fff)', first)
+    outlines = re.findall(r'<path d="(M[^"]*Z)" fill="#(?!fff|b8d4e8)', first)
     assert sum(path.count("M") for path in outlines) == len(demo_run.cells)
 
 
@@ -52,6 +58,44 @@ def test_text_from_outside_is_escaped(demo_run: RunDirectory) -> None:
     assert "<script" not in text
     assert "<img" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_findings_are_sentences_with_the_summary_s_figures(demo_run: RunDirectory, page: Path) -> None:
+    walk = demo_run.summary["modes"]["walk"]
+    far = min(demo_run.categories, key=lambda c: walk["categories"][c]["share"])
+    text = page.read_text("utf-8").split("In short")[1].split("</ul>")[0]
+    assert f"the mean is {walk['categories'][far]['mean_minutes']:.1f} min" in text
+    spread = next(r for r in demo_run.summary["resolution_panel"] if r["figure"] == "score_mean")["spread"]
+    assert f"the mean score moves by {spread:.1f} points" in text
+
+
+def test_the_map_shows_water_roads_and_names(demo_run: RunDirectory) -> None:
+    backdrop = backdrop_of(demo_run)
+    assert len(backdrop.roads) > 20
+    named = backdrop._replace(names=[("Kluuvi", Point(24.944, 60.172)), ("Far away", Point(25.5, 60.172))])
+    cells = demo_run.cells
+    picture = map_svg(cells, cells["walk_score"], SCORES, title="", backdrop=partial(drawn, named))
+    assert ">Kluuvi</text>" in picture
+    assert "Far away" not in picture
+    assert 'stroke="#fff"' in picture
+
+
+def test_the_french_report_is_french_to_the_last_label(demo_run: RunDirectory, page: Path) -> None:
+    french = city_report(demo_run, language="fr")
+    assert '<html lang="fr">' in french
+    assert "À pied" in french
+    assert "Points de tri" in french
+    bare = re.sub(r"<[^>]*>|\s+", " ", french.split("<body>")[1])
+    for word in ("within", "cells", "share", "minutes over", "On foot", "Score of", "residents", " and "):
+        assert word not in bare, word
+    with pytest.raises(ConfigError, match="no language 'de'; the report speaks en, fr"):
+        city_report(demo_run, language="de")  # type: ignore[arg-type]
+
+
+def test_every_text_has_the_same_blanks_in_both_languages() -> None:
+    for key, pair in TEXTS.items():
+        english, french = (set(re.findall(r"{(\w+)}", text)) for text in pair)
+        assert english == french, key
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ body { font: 8.4pt/1.22 system-ui, "Liberation Sans", Arial, sans-serif; color: 
   max-width: 186mm; -webkit-print-color-adjust: exact; print-color-adjust: exact }
 h1 { font-size: 18pt; margin: 0 0 .5mm } h2 { font-size: 10.5pt; margin: 2.4mm 0 .8mm }
 p { margin: 0 0 1mm } .quiet { color: #555; font-size: 7.6pt } ul { margin: 0; padding-left: 4mm } li { margin: .4mm 0 }
-.row { display: flex; gap: 6mm } .maps { align-items: flex-end } .row > * { flex: 1; min-width: 0 } figure { margin: 0 }
+.row { display: flex; gap: 6mm } .row > * { flex: 1; min-width: 0 } figure { margin: 0 }
 .tiles { display: flex; gap: 3mm; margin: 2mm 0 1mm }
 .tiles div { flex: 1; border-top: 1mm solid #21918c; padding: 1mm 0 }
 .tiles b { display: block; font-size: 16pt; line-height: 1.1 }
@@ -208,7 +208,7 @@ class _Report:
             backdrop=partial(drawn, backdrop._replace(names=())),
         )
         return (
-            f'<div class="row maps"><figure><h2>{w("score")}</h2>{score}{legend_html(bands)}</figure>'
+            f'<div class="row"><figure><h2>{w("score")}</h2>{score}{legend_html(bands)}</figure>'
             f"<figure><h2>{escape(w('farthest', what=what))}</h2>{minutes}{legend_html(times)}</figure></div>"
             f'<p class="quiet">{w("map_note")}</p>'
         )

@@ -66,7 +66,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "score": ("Score", "Score"),
     "map_score": ("Map of {name}: score of each cell", "Carte de {name} : score de chaque maille"),
     "map_minutes": ("Map of {name}: minutes to {what}", "Carte de {name} : minutes jusqu'à {what}"),
-    "farthest": ("Minutes to what is farthest: {what}", "Minutes jusqu'au plus loin : {what}"),
+    "farthest": ("Minutes to {what}", "Minutes : {what}"),
     "and_more": ("{low} and more", "{low} et plus"),
     "from_to": ("{low} to {high}", "{low} à {high}"),
     "below": ("below {high}", "moins de {high}"),

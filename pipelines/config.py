@@ -409,6 +409,8 @@ class Elevation(_Strict):
     """File or URL of a digital elevation model in metres (any CRS)."""
     sha256: Sha256 | None = None
     """Expected SHA-256."""
+    licence: str = ""
+    """Licence and owner, for the attribution."""
 
 
 class Heat(_Strict):

@@ -272,8 +272,12 @@ def _named_profile(ctx: Context, mode: Mode, name: str) -> dict[str, Any]:
 def network_artifact(ctx: Context, source: OsmSource | TableSource, mode: Mode) -> Artifact:
     """The street network of a mode: ``network_{mode}_nodes.parquet`` and ``…_edges.parquet``."""
     profile = profile_of(ctx, mode)
-    raster = ctx.config.elevation.raster
-    terrain = resolve(ctx, "elevation", raster, sha256=ctx.config.elevation.sha256) if raster else None
+    given = ctx.config.elevation
+    terrain = (
+        resolve(ctx, "elevation", given.raster, sha256=given.sha256, licence=given.licence)
+        if given.raster
+        else None
+    )
     needs = {
         "mode": mode,
         "profile": plain(profile),

@@ -16,12 +16,13 @@ from pyproj import Geod
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from engine.network.profile import ModeProfile
+from engine.network.slope import Elevation
 from engine.network.street_network import NO_WAY, StreetNetwork
 from pipelines.errors import ConfigError, SourceError
 from pipelines.sources.delimited import column_named, flags, numbers, read_delimited, refuse_rows, texts
+from pipelines.sources.tables_slope import slowness
 
-DEFAULT_SPEED_KMH = {"walk": 5.0, "bike": 15.0, "street30": 30.0}
-"""[km/h] METHOD §1; for street30 the highest speed on streets that are not major roads."""
 LONGEST_M = 1_000_000
 """[m] No street between two junctions is longer."""
 
@@ -118,22 +119,26 @@ def read_street_tables(nodes: Path, edges: Path, *, columns: Mapping[str, str] |
     return StreetTables(node_table, edge_table, report)
 
 
-def street_network(tables: StreetTables, mode: str, *, speed_kmh: float | None = None) -> StreetNetwork:
+def street_network(
+    tables: StreetTables, profile: ModeProfile, *, elevation: Elevation | None = None
+) -> StreetNetwork:
     """
     Build the network of one mode from checked tables.
 
     Walking goes both ways at one speed; cycling obeys ``oneway`` save where ``contraflow`` allows otherwise;
     street30 takes the drive time, or the time at the limit, but no less than the time at 30 km/h save on
-    major roads. The largest strongly connected part is kept.
+    major roads, times the congestion factor. Slope changes walking and cycling where heights are known. The
+    largest strongly connected part is kept.
 
     Parameters
     ----------
     tables
         From `read_street_tables`.
-    mode
-        ``walk``, ``bike`` or ``street30``.
-    speed_kmh
-        [km/h] Speed of walking or cycling; for street30 the highest speed on streets that are not major.
+    profile
+        The mode with its speed (for street30 the highest on streets that are not major), slope and congestion
+        factor. What a profile says of steps, surfaces, signals or stress needs tags, which tables do not have.
+    elevation
+        [m] Heights at (lon, lat); None: the column ``elevation_m`` of the nodes, where there is one.
 
     Returns
     -------
@@ -145,27 +150,34 @@ def street_network(tables: StreetTables, mode: str, *, speed_kmh: float | None =
     SourceError
         No edge may be used by the mode.
     """
-    speed = speed_kmh or DEFAULT_SPEED_KMH[mode]
-    edges = tables.edges
+    edges, mode = tables.edges, profile.mode
     forward, backward = _directions(edges, mode)
     used = (forward | backward).to_numpy()
-    seconds = _seconds(edges, mode, speed)
+    seconds = _seconds(edges, mode, profile.speed_kmh) * (
+        profile.congestion_factor if mode == "street30" else 1.0
+    )
+    hills = slowness(tables.nodes, edges, profile, elevation=elevation)
+    ahead, back = (seconds, seconds) if hills is None else seconds * hills.times
     kept = _main_part(len(tables.nodes), edges, forward.to_numpy(), backward.to_numpy())
     inside = used & kept[edges["u"].to_numpy()] & kept[edges["v"].to_numpy()]
     if not inside.any():
         msg = f"no edge of the tables may be used by {mode}: check the columns walk, bike, drive and oneway"
         raise SourceError(msg)
-    travel_ms = np.rint(seconds * 1000).astype(np.int32)
     streets = edges.loc[inside].assign(
-        forward_ms=np.where(forward, travel_ms, NO_WAY)[inside].astype(np.int32),
-        backward_ms=np.where(backward, travel_ms, NO_WAY)[inside].astype(np.int32),
+        forward_ms=np.where(forward, np.rint(ahead * 1000), NO_WAY)[inside].astype(np.int32),
+        backward_ms=np.where(backward, np.rint(back * 1000), NO_WAY)[inside].astype(np.int32),
     )
     dropped: dict[str, Any] = dict(tables.report)
     dropped["edges_not_for_mode"] = int((~used).sum())
     dropped["edges_outside_main_component"] = int((used & ~inside).sum())
     dropped["length_outside_main_component_m"] = float(round(edges.loc[used & ~inside, "length_m"].sum(), 1))
     dropped["nodes_outside_main_component"] = int(len(kept) - kept.sum())
-    return _assemble(tables.nodes, streets, kept, mode, dropped)
+    if hills is not None:
+        unknown = int(np.isnan(hills.node_m[kept]).sum())
+        dropped["elevation"] = {"nodes_without_height": unknown, "slopes_capped": hills.capped}
+    return _assemble(
+        tables.nodes, streets, kept, mode, dropped, None if hills is None else hills.node_m[kept]
+    )
 
 
 def _refuse_unknown_keys(columns: Mapping[str, str]) -> None:
@@ -396,6 +408,7 @@ def _assemble(
     kept: npt.NDArray[np.bool_],
     mode: str,
     dropped: dict[str, Any],
+    height_m: npt.NDArray[np.float64] | None,
 ) -> StreetNetwork:
     """Number the kept nodes anew and lay out the geometry."""
     number = np.cumsum(kept) - 1
@@ -411,7 +424,6 @@ def _assemble(
     table = streets[["length_m", "forward_ms", "backward_ms", *attributes]].reset_index(drop=True)
     table.insert(0, "u", u)
     table.insert(1, "v", v)
-    elevation = inside["elevation_m"].to_numpy(np.float64) if "elevation_m" in inside else None
     return StreetNetwork(
         mode=mode,
         node_id=inside["node_id"].to_numpy(np.int64),
@@ -420,6 +432,6 @@ def _assemble(
         streets=table,
         coords=np.ascontiguousarray(coords[:, :2]),
         offsets=np.asarray(offsets, dtype=np.int64),
-        elevation_m=elevation,
+        elevation_m=height_m,
         dropped=dropped,
     )

@@ -272,6 +272,8 @@ def _named_profile(ctx: Context, mode: Mode, name: str) -> dict[str, Any]:
 def network_artifact(ctx: Context, source: OsmSource | TableSource, mode: Mode) -> Artifact:
     """The street network of a mode: ``network_{mode}_nodes.parquet`` and ``…_edges.parquet``."""
     profile = profile_of(ctx, mode)
+    if isinstance(source, TableSource):
+        _refuse_rules_of_tags(profile)
     given = ctx.config.elevation
     terrain = (
         resolve(ctx, "elevation", given.raster, sha256=given.sha256, licence=given.licence)
@@ -290,7 +292,7 @@ def network_artifact(ctx: Context, source: OsmSource | TableSource, mode: Mode) 
         if isinstance(source, OsmSource):
             network = build_network(source.extract, profile, elevation=elevation)
         else:
-            network = street_network(source.tables, mode, speed_kmh=profile.speed_kmh)
+            network = street_network(source.tables, profile, elevation=elevation)
         nodes, edges = to_tables(network)
         write_parquet(nodes, folder / f"network_{mode}_nodes.parquet")
         write_parquet(edges, folder / f"network_{mode}_edges.parquet")
@@ -305,6 +307,21 @@ def network_artifact(ctx: Context, source: OsmSource | TableSource, mode: Mode) 
         return report
 
     return ctx.artifact(f"network_{mode}", needs, build)
+
+
+_RULES_OF_TAGS = ("wheelchair", "ferries", "signal_delay_s", "max_lts", "limit_30", "urban_kmh", "major")
+
+
+def _refuse_rules_of_tags(profile: ModeProfile) -> None:
+    """A rule that reads OpenStreetMap's tags would do nothing to tables, and must not be thought to."""
+    usual = ModeProfile.default(profile.mode)
+    for name in _RULES_OF_TAGS:
+        if getattr(profile, name) != getattr(usual, name):
+            msg = (
+                f"network.{profile.mode}.{name} is set, but it reads OpenStreetMap's tags, which tables of streets do "
+                "not have: leave it out (`major` and `limit_kmh` are columns of the edges), or take an extract"
+            )
+            raise ConfigError(msg)
 
 
 def load_network(artifact: Artifact, mode: Mode) -> StreetNetwork:

@@ -26,6 +26,7 @@ import shapely
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.network.profile import ModeProfile
 from pipelines.errors import ConfigError, SourceError
 from pipelines.sources.boundary import read_boundary
 from pipelines.sources.delimited import read_delimited
@@ -269,7 +270,7 @@ def test_tables_of_streets(nodes: list[Any], edges: list[Any], folder: Path) -> 
     if tables is None:
         return
     for mode in ("walk", "bike", "street30"):
-        network = survives(lambda mode=mode: street_network(tables, mode))
+        network = survives(lambda mode=mode: street_network(tables, ModeProfile.default(mode)))
         if network is not None:
             assert (network.arcs["travel_time_ms"] >= 0).all()
             strong = network.graph.connected_components(mode="strong")

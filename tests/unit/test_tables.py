@@ -11,7 +11,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.network.street_network import NO_WAY
+from engine.network.profile import ModeProfile
+from engine.network.slope import tobler_factor
+from engine.network.street_network import NO_WAY, StreetNetwork
 from pipelines.errors import ConfigError, SourceError
 from pipelines.sources.tables import read_street_tables, street_network
 
@@ -44,7 +46,7 @@ def town(tmp_path: Path) -> tuple[Path, Path]:
 
 def times(town: tuple[Path, Path], mode: str, **options: float) -> dict[tuple[int, int], int]:
     """Travel time in ms by (node, node)."""
-    network = street_network(read_street_tables(*town), mode, **options)
+    network = street_network(read_street_tables(*town), ModeProfile.default(mode, **options))
     arcs = network.arcs
     pairs = zip(network.node_id[arcs["tail"]], network.node_id[arcs["head"]], strict=True)
     return dict(zip([(int(a), int(b)) for a, b in pairs], arcs["travel_time_ms"].tolist(), strict=True))
@@ -93,7 +95,7 @@ def test_a_lower_ceiling_slows_only_what_was_faster(town: tuple[Path, Path]) -> 
 
 
 def test_what_is_dropped_is_counted(town: tuple[Path, Path]) -> None:
-    network = street_network(read_street_tables(*town), "walk")
+    network = street_network(read_street_tables(*town), ModeProfile.default("walk"))
     assert network.node_id.tolist() == [1, 2, 3, 4, 5]
     assert network.dropped["edges_outside_main_component"] == 1
     assert network.dropped["length_outside_main_component_m"] == 125.0
@@ -103,15 +105,15 @@ def test_what_is_dropped_is_counted(town: tuple[Path, Path]) -> None:
 def test_a_dead_end_of_one_way_streets_is_not_in_the_strong_part(town: tuple[Path, Path]) -> None:
     nodes, edges = town
     edges.write_text(EDGES.replace("2,5,0", "2,5,1"))
-    network = street_network(read_street_tables(nodes, edges), "street30")
+    network = street_network(read_street_tables(nodes, edges), ModeProfile.default("street30"))
     assert network.node_id.tolist() == [1, 2, 3, 4]
-    assert street_network(read_street_tables(nodes, edges), "walk").n_vertices == 5
+    assert street_network(read_street_tables(nodes, edges), ModeProfile.default("walk")).n_vertices == 5
 
 
 def test_minus_one_is_one_way_against_the_row(town: tuple[Path, Path]) -> None:
     nodes, edges = town
     edges.write_text(EDGES.replace("1,2,1,120", "2,1,-1,120"))
-    drive = street_network(read_street_tables(nodes, edges), "street30").streets
+    drive = street_network(read_street_tables(nodes, edges), ModeProfile.default("street30")).streets
     assert drive.loc[0, ["forward_ms", "backward_ms"]].tolist() == [NO_WAY, 14_400]
 
 
@@ -126,7 +128,9 @@ def test_geometry_is_drawn_from_u_to_v_and_gives_the_length(tmp_path: Path) -> N
     (tmp_path / "n.csv").write_text("id;x;y\n7;10;50\n8;10.01;50\n")
     line = "LINESTRING (10.01 50, 10.005 50.002, 10 50)"  # drawn from 8 to 7
     (tmp_path / "e.csv").write_text(f"u;v;geometry\n7;8;{line}\n")
-    network = street_network(read_street_tables(tmp_path / "n.csv", tmp_path / "e.csv"), "walk")
+    network = street_network(
+        read_street_tables(tmp_path / "n.csv", tmp_path / "e.csv"), ModeProfile.default("walk")
+    )
     assert shapely.get_coordinates(network.geometry[0]).tolist() == [
         [10, 50],
         [10.005, 50.002],
@@ -145,9 +149,10 @@ def test_parquet_and_other_column_names_give_the_same_network(
     edges.rename(columns={"from": "a", "to": "b"}).to_parquet(tmp_path / "e.parquet")
     names = {"node_id": "knoten", "lon": "laenge", "lat": "breite", "from_node": "a", "to_node": "b"}
     renamed = street_network(
-        read_street_tables(tmp_path / "n.parquet", tmp_path / "e.parquet", columns=names), "bike"
+        read_street_tables(tmp_path / "n.parquet", tmp_path / "e.parquet", columns=names),
+        ModeProfile.default("bike"),
     )
-    plain = street_network(read_street_tables(*town), "bike")
+    plain = street_network(read_street_tables(*town), ModeProfile.default("bike"))
     pd.testing.assert_frame_equal(renamed.streets, plain.streets)
     assert np.array_equal(renamed.coords, plain.coords)
 
@@ -225,7 +230,7 @@ def test_no_street_for_a_mode_is_an_error(town: tuple[Path, Path]) -> None:
     frame = pd.read_csv(edges).assign(bike=0)
     frame.to_csv(edges, index=False)
     with pytest.raises(SourceError, match="no edge of the tables may be used by bike"):
-        street_network(read_street_tables(nodes, edges), "bike")
+        street_network(read_street_tables(nodes, edges), ModeProfile.default("bike"))
 
 
 @settings(max_examples=15, deadline=None)
@@ -249,10 +254,68 @@ def test_the_whole_of_paris(shared_data: Path) -> None:
     assert tables.report["nodes_read"] == 11_348
     assert tables.report["edges_read"] == 17_958
     for mode in ("walk", "bike", "street30"):
-        network = street_network(tables, mode)
+        network = street_network(tables, ModeProfile.default(mode))
         assert network.n_vertices == 11_348
         assert network.length_m.sum() == pytest.approx(1_967_000, rel=1e-3)
     one_way = pd.read_csv(folder / "street_edges.csv")["oneway"].sum()
     assert (network.backward_ms == NO_WAY).sum() == one_way
     slowest = network.length_m / (network.forward_ms / 1000) * 3.6
     assert slowest.max() <= 30.01
+
+
+# --- slope ------------------------------------------------------------------------------------------------
+
+
+def hill(lon: np.ndarray, lat: np.ndarray) -> np.ndarray:
+    """[m] A plane that rises 10 m on every 100 m towards the east."""
+    return lon * np.pi * 6_371_009 / 180 * 0.1
+
+
+def arc_ms(network: StreetNetwork) -> dict[tuple[int, int], int]:
+    arcs = network.arcs
+    pairs = zip(network.node_id[arcs["tail"]], network.node_id[arcs["head"]], strict=True)
+    return dict(zip([(int(a), int(b)) for a, b in pairs], arcs["travel_time_ms"].tolist(), strict=True))
+
+
+def test_a_terrain_model_slows_those_who_climb(town: tuple[Path, Path]) -> None:
+    tables = read_street_tables(*town)
+    flat = arc_ms(street_network(tables, ModeProfile.default("walk")))
+    network = street_network(tables, ModeProfile.default("walk"), elevation=hill)
+    steep = arc_ms(network)
+    up, down = tobler_factor(np.array([0.1, -0.1]))
+    assert steep[1, 2] == pytest.approx(flat[1, 2] / up, abs=2)
+    assert steep[2, 1] == pytest.approx(flat[2, 1] / down, abs=2)
+    assert steep[2, 3] == flat[2, 3]  # level
+    assert network.elevation_m is not None
+    assert network.elevation_m[network.node_id == 5] == pytest.approx(22.24, abs=0.01)
+    assert network.dropped["elevation"] == {"nodes_without_height": 0, "slopes_capped": 0}
+    bike, level = (
+        arc_ms(street_network(tables, ModeProfile.default("bike", slope=slope), elevation=hill))
+        for slope in (True, False)
+    )
+    assert bike[1, 2] > 1.5 * level[1, 2] and bike[2, 5] > level[2, 5] > bike[5, 2]
+    assert level == arc_ms(street_network(tables, ModeProfile.default("bike")))
+    drive = [
+        arc_ms(street_network(tables, ModeProfile.default("street30"), elevation=e)) for e in (None, hill)
+    ]
+    assert drive[0] == drive[1]
+
+
+def test_heights_of_the_nodes_do_without_a_terrain_model(town: tuple[Path, Path]) -> None:
+    nodes = pd.read_csv(town[0])
+    nodes["elevation_m"] = [0.0, 12.0, 12.0, 0.0, np.nan, 0.0, 0.0]
+    nodes.to_csv(town[0], index=False)
+    flat = dict.fromkeys(((1, 2), (2, 3)), 86400)
+    found = arc_ms(street_network(read_street_tables(*town), ModeProfile.default("walk")))
+    assert found[1, 2] == pytest.approx(flat[1, 2] / tobler_factor(np.array([0.1]))[0], abs=1)
+    assert found[2, 3] == flat[2, 3]
+    assert found[2, 5] == found[5, 2] == 90_000  # a height is unknown: level
+
+
+def test_the_congestion_factor_slows_traffic(town: tuple[Path, Path]) -> None:
+    tables = read_street_tables(*town)
+    free, slow = (
+        arc_ms(street_network(tables, ModeProfile.default("street30", congestion_factor=factor)))
+        for factor in (1.0, 2.0)
+    )
+    assert slow == {pair: 2 * ms for pair, ms in free.items()}

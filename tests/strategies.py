@@ -46,7 +46,7 @@ def street_networks(draw: st.DrawFn, *, max_vertices: int = 10, max_streets: int
     )
     streets = draw(st.lists(one, max_size=max_streets))
     symmetric = draw(st.booleans())
-    closed = draw(st.lists(st.sampled_from("fb  "), min_size=len(streets), max_size=len(streets)))
+    closed = draw(st.lists(st.sampled_from("fbx   "), min_size=len(streets), max_size=len(streets)))
     grid = np.arange(n)
     lon = 24.9 + 0.002 * (grid % 4) + 1e-5 * grid
     lat = 60.1 + 0.001 * (grid // 4)
@@ -56,7 +56,7 @@ def street_networks(draw: st.DrawFn, *, max_vertices: int = 10, max_streets: int
 def network_of(
     streets: list[Street], closed: list[str], *, symmetric: bool, lon: np.ndarray, lat: np.ndarray
 ) -> StreetNetwork:
-    """Build a network from drawn streets; ``f`` or ``b`` in `closed` shuts that direction."""
+    """Build a network from drawn streets; ``f`` or ``b`` in `closed` shuts that direction, ``x`` both."""
     rows, coords, offsets = [], [], [0]
     for i, (s, shut) in enumerate(zip(streets, closed, strict=True)):
         back = s.forward_ms if symmetric else s.backward_ms
@@ -65,8 +65,8 @@ def network_of(
                 s.u,
                 s.v,
                 s.length_m,
-                NO_WAY if shut == "f" else s.forward_ms,
-                NO_WAY if shut == "b" else back,
+                NO_WAY if shut in "fx" else s.forward_ms,
+                NO_WAY if shut in "bx" else back,
                 i,
             )
         )

@@ -55,6 +55,7 @@ class SweepRows:
         extra = np.where(
             forward < 0, backward, np.where(backward < 0, forward, share * np.maximum(backward, 0))
         )
+        extra = np.where((forward < 0) & (backward < 0), np.inf, extra)  # closed: no time is enough
         ends = np.column_stack([streets[rows.street], rows.street, rows.access_ms])
         return cls(
             offsets=np.searchsorted(np.maximum(u, v), np.arange(n + 1)).astype(np.int64),

@@ -151,6 +151,6 @@ def grid_town(random: np.random.Generator, side: int) -> StreetNetwork:
         )
         for u, v in ends
     ]
-    closed = random.choice(list("fb      "), len(streets)).tolist()
+    closed = random.choice(list("fbx     "), len(streets)).tolist()
     lon, lat = 24.9 + 0.002 * column, 60.1 + 0.001 * row
     return network_of(streets, closed, symmetric=False, lon=lon, lat=lat)

@@ -12,6 +12,7 @@ from ui.assets import put, serve
 from ui.layers.backdrop import backdrop_geojson
 from ui.layers.cells import pack_geometry
 from ui.layers.features import places_geojson, to_bytes
+from ui.layers.names import names_json
 from ui.layers.streets import pack_streets
 from ui.runs import Run, find_runs, fingerprint
 from ui.search import SearchIndex, build_index
@@ -37,25 +38,28 @@ def _open_run(name: str, path: str, mark: str) -> Run:  # the mark is part of th
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Names of a run's geometry on the shelf: each crosses to a browser once."""
+    """Files of a run's geometry and names on the shelf: each crosses to a browser once."""
 
     cells: str
     streets: str
     backdrop: str
+    names: str
 
 
 def run_files(run: Run) -> RunFiles:
-    """Cells, streets and water of a run, packed once for all sessions."""
+    """Cells, streets, water and names of a run, packed once for all sessions."""
     return _run_files(run.key, run)
 
 
 @st.cache_resource(show_spinner=False, max_entries=_MOST_RUNS)
 def _run_files(key: tuple[str, str], _run: Run) -> RunFiles:
     shelf = serve().shelf
+    streets, features = _run.base_streets, _run.features
     return RunFiles(
         cells=put(shelf, "cells", pack_geometry(_run.cells, weight=_run.weight, frame=_run.frame)),
-        streets=put(shelf, "streets", pack_streets(_run.base_streets, frame=_run.frame)),
-        backdrop=put(shelf, "geojson", to_bytes(backdrop_geojson(_run.features))),
+        streets=put(shelf, "streets", pack_streets(streets, frame=_run.frame)),
+        backdrop=put(shelf, "geojson", to_bytes(backdrop_geojson(features))),
+        names=put(shelf, "json", to_bytes(names_json(streets, features, _run.cells))),
     )
 
 

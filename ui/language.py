@@ -23,6 +23,18 @@ def texts(language: str) -> dict[str, str]:
     return {f"{table}.{key}": text for table, entries in tables.items() for key, text in entries.items()}
 
 
+def inside(name: str) -> str:
+    """
+    A name as it stands inside a sentence: without its capital, unless it is written in capitals.
+
+    Examples
+    --------
+    >>> inside("Green space"), inside("TRILIB stations")
+    ('green space', 'TRILIB stations')
+    """
+    return name if name[:2].isupper() else name[:1].lower() + name[1:]
+
+
 class Translator:
     """Texts and numbers of one language: ``t("legend.unreachable")``, ``t.number(1234.5, 1)``."""
 
@@ -38,6 +50,12 @@ class Translator:
     def known(self, table: str, name: str) -> str:
         """The text ``table.name`` where there is one, else the name itself with its underscores as spaces."""
         return self._texts.get(f"{table}.{name}") or name.replace("_", " ").capitalize()
+
+    def counted(self, key: str, count: float, **values: object) -> str:
+        """The text of a key with ``{count}`` filled in: its form ``key_one`` for one, where there is such."""
+        one = count < 2 if self.language == "fr" else count == 1
+        form = f"{key}_one" if one and f"{key}_one" in self._texts else key
+        return self(form, count=self.number(count), **values)
 
     def number(self, value: float | None, decimals: int = 0) -> str:
         """A number in the language's own signs, a dash where it is missing or infinite."""

@@ -18,7 +18,7 @@ _OPTIONS: dict[str, str] = {
     "server.enableStaticServing": "false",
     "server.fileWatcherType": "none",
     "server.runOnSave": "false",
-    "server.maxUploadSize": "5",
+    "server.maxUploadSize": "2",
     "server.maxMessageSize": "50",
     "theme.base": "light",
     "theme.primaryColor": "#0b4f8a",

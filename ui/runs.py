@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -142,9 +142,10 @@ class Run:
         return float(self.summary.get("threshold_min", 15))
 
     def label(self, category: str, language: str) -> str | None:
-        """What the run calls a category in a language, None where it does not say."""
-        labels: Mapping[str, Any] = self.manifest.get("category_labels", {}).get(category, {})
-        return labels.get(language)
+        """What the run's configuration calls a category in a language, None where it does not say."""
+        wanted = self.manifest.get("config_resolved", {}).get("opportunities", {})
+        label = (wanted.get(category) or {}).get(f"label_{language}")
+        return str(label) if label else None
 
     @cached_property
     def residents(self) -> npt.NDArray[np.float64] | None:

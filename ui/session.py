@@ -106,7 +106,7 @@ def language_switch(t: Translator) -> None:
 
 def run_switch(t: Translator) -> None:
     """Which run is shown; hidden where there is only one."""
-    offered = list(runs_offered())
+    offered = runs_offered()
     if len(offered) < 2:
         return
     key = seeded("run_widget", st.session_state.run)
@@ -116,4 +116,5 @@ def run_switch(t: Translator) -> None:
         st.session_state.pop("view", None)
         st.query_params.clear()
 
-    st.selectbox(t("app.run"), offered, key=key, on_change=take)
+    st.selectbox(t("app.run"), list(offered), key=key, on_change=take,
+                 format_func=lambda name: open_run(name, offered[name]).title)  # fmt: skip

@@ -8,21 +8,28 @@ from pathlib import Path
 import streamlit as st
 
 from ui.session import current, language_switch, run_switch, translator, write_address
+from ui.views.heading import heading
 
 _STYLE = """<style>
-.stMainBlockContainer { padding: 3.6rem 1.4rem 1.5rem; }
+.stMainBlockContainer { padding: 4.1rem 1.4rem 1.5rem; }
 [data-testid="stSidebarUserContent"] { padding-top: 0; }
-[data-testid="stMarkdownContainer"] h2 { font-size: 1.45rem; }
+[data-testid="stMarkdownContainer"] h1 { font-size: 1.7rem; font-weight: 700; padding: 0; line-height: 1.2; }
+[data-testid="stMarkdownContainer"] h2 { font-size: 1.35rem; }
 [data-testid="stMarkdownContainer"] h3 { font-size: 1.1rem; padding-bottom: 0.3rem; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
   color: #4b525a !important; opacity: 1 !important;
 }
+[data-testid="stMarkdownContainer"] h4 { font-size: 1.02rem; padding-bottom: 0.1rem; }
+[data-testid="stMetricValue"] { font-size: 1.4rem; line-height: 1.3; }
+[data-testid="stMetric"] { width: auto; }
+[data-testid="stTable"] table { font-variant-numeric: tabular-nums; }
 @media (max-width: 1150px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 330px); }
 }
 </style>"""
 _PAGES = Path(__file__).parent / "pages"
+_LOGO = Path(__file__).parent / "logo.svg"
 
 
 def start(pages: Sequence[str]) -> None:
@@ -42,15 +49,17 @@ def start(pages: Sequence[str]) -> None:
         for index, name in enumerate(pages)
     ]
     st.html(_STYLE)
+    st.logo(str(_LOGO), size="large")
     page = st.navigation(listing, position="top")
-    if current(t) is None:
+    context = current(t)
+    if context is None:
         st.title(t("app.title"))
         st.info(t("app.no_runs"))
         return
     with st.sidebar:
-        st.markdown(f"## {t('app.title')}")
         st.caption(t("app.tagline"))
         language_switch(t)
         run_switch(t)
+    heading(context)
     page.run()
     write_address()

@@ -158,7 +158,7 @@ def test_a_proposal_is_drawn_rescored_and_undone(page: Page, server: Server) -> 
     page.get_by_text("Add a place").click()
     expect(page.get_by_text("Click where the place is to be")).to_be_visible()
     click_at(page, centre.x, centre.y)
-    expect(page.get_by_text("Proposal A: 1 edits")).to_be_visible()
+    expect(page.get_by_text("Proposal A: 1 edit")).to_be_visible()
     expect(page.locator(".proche .served")).to_contain_text("cells gain", timeout=150_000)
     keep(page, "proposal")
     change(page, lambda: page.get_by_role("button", name="Undo").click())

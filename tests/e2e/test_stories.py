@@ -43,7 +43,7 @@ def test_a_shared_link_opens_the_same_view(page: Page, server: Server) -> None:
 
 def test_the_camera_stays_through_reruns_and_pages(page: Page, server: Server) -> None:
     open_map(page, server, "?lang=en")
-    page.locator(".proche canvas").click(position={"x": 5, "y": 5})
+    page.locator(".proche .maplibregl-canvas").click(position={"x": 5, "y": 5})
     move(page, lambda: page.keyboard.press("Equal"))
     zoomed = camera(page)
     change(page, lambda: pick(page, "By bike"))
@@ -108,7 +108,7 @@ def test_two_layers_side_by_side_move_together(page: Page, server: Server) -> No
     at_rest(page)
     left, right = page.locator(".proche .canvas").all()
     before = right.screenshot()
-    left.locator("canvas").click(position={"x": 5, "y": 5})
+    left.locator(".maplibregl-canvas").click(position={"x": 5, "y": 5})
     move(page, lambda: page.keyboard.press("Equal"))
     assert right.screenshot() != before
     keep(page, "compare")
@@ -160,7 +160,7 @@ def test_the_number_of_sites_moves_map_and_curve_at_once(page: Page, server: Ser
     before = picture(page)
     slider.focus()
     slider.press("Home")
-    expect(text).to_contain_text(f"({facts['curve'][0]:,.0f}, +0)")
+    expect(text).to_contain_text(f"({facts['curve'][0]:,.0f}, +0 on today)")
     page.wait_for_url("**sites=0**")
     until(
         page,
@@ -183,7 +183,7 @@ def test_programme_and_about_speak_french(page: Page, server: Server) -> None:
 
 def test_the_map_works_with_the_keyboard_alone(page: Page, server: Server) -> None:
     open_map(page, server, "?lang=en")
-    canvas = page.locator(".proche canvas")
+    canvas = page.locator(".proche .maplibregl-canvas")
     canvas.focus()
     start = camera(page)
     move(page, lambda: page.keyboard.press("ArrowUp"))

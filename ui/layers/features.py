@@ -25,8 +25,8 @@ def feature_collection(geometry: Iterable[Any], properties: Iterable[dict[str, A
     return {"type": "FeatureCollection", "features": features}
 
 
-def to_bytes(collection: dict[str, Any]) -> bytes:
-    """GeoJSON as compact UTF-8."""
+def to_bytes(collection: Any) -> bytes:
+    """JSON as compact UTF-8."""
     return json.dumps(collection, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

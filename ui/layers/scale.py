@@ -86,7 +86,8 @@ def scale_of(measure: Measure, *, cutoff_min: int, n_categories: int) -> dict[st
     -------
     dict
         ``kind`` (``cutoff`` or ``amount``), ``colours`` (one more than breaks), ``breaks`` or ``ratios``
-        of the cutoff, and the two colours without a figure.
+        of the cutoff, the two colours without a figure, and ``whole`` (the largest value) where values are
+        whole numbers.
     """
     common: dict[str, Any] = {
         "unreachable": UNREACHABLE_COLOUR,
@@ -104,6 +105,7 @@ def scale_of(measure: Measure, *, cutoff_min: int, n_categories: int) -> dict[st
         breaks: list[float] = [20, 40, 60, 80, 95]
     elif measure.kind == "within_15":
         breaks = _category_breaks(n_categories)
+        common["whole"] = n_categories
     else:
         breaks = [1, 3, 6, 10, 20]
     return {"kind": "amount", "breaks": breaks, "colours": spread(AMOUNT, len(breaks) + 1), **common}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ui.language import Translator
+from ui.language import Translator, inside
 from ui.layers.cells import encode_values
 from ui.layers.packing import pack
 from ui.layers.scale import CITY_KINDS, Measure, change_scale, scale_of
@@ -25,7 +25,7 @@ def measure_title(measure: Measure, t: Translator, *, label: str) -> str:
     mode = t.known("mode", measure.mode)
     if measure.kind in CITY_KINDS:
         return t(f"title.{measure.kind}", mode=mode)
-    return t(f"title.{measure.kind}", mode=mode, category=label[:1].lower() + label[1:])
+    return t(f"title.{measure.kind}", mode=mode, category=inside(label))
 
 
 def map_texts(
@@ -40,6 +40,8 @@ def map_texts(
     return {
         "title": title,
         "place": place,
+        "unitShort": unit,
+        "key": t("map.key"),
         "unit": t(f"change.{measure.unit}") if change else t(f"unit.{measure.unit}_long"),
         "legend": t("map.legend"),
         "map": t("map.label", title=title, place=place),
@@ -56,6 +58,9 @@ def map_texts(
         "value": f"{{value}}\u00a0{unit}",
         "residents": t("map.residents"),
         "edge": edge_note(run, t),
+        "zoomIn": t("map.zoom_in"),
+        "zoomOut": t("map.zoom_out"),
+        "loading": t("map.loading"),
         "failed": t("map.failed"),
         "attribution": t("map.attribution"),
         "attributionText": t("map.attribution_text"),

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ui.language import Translator
+from ui.language import Translator, inside
 from ui.runs import Run
 from ui.session import Context, current, translator
 from ui.views.mapping import name_of
@@ -17,13 +17,20 @@ from ui.views.text import plain
 _METHOD = ("what", "network", "snapping", "cells", "categories", "measures", "gaps", "sites", "limits")
 
 
+_BOOKKEEPING = frozenset(
+    {"edges_read", "nodes_read", "km_kept", "nodes_kept", "number", "crossed", "entrances", "lines",
+     "applied_no", "applied_only"}
+)  # fmt: skip
+"""Counts that stand among what was dropped but tell what was kept, read or made."""
+
+
 def about() -> None:
     """Show the page."""
     context = current(translator())
     if context is None:
         return
     run, t = context.run, context.t
-    st.markdown(f"## {t('page.about')} · {plain(run.title)}")
+    st.markdown(f"## {t('page.about')}")
     sources(run, t)
     confidence(context)
     network_quality(run, t)
@@ -33,7 +40,9 @@ def about() -> None:
             st.markdown(t(f"method.{key}"))
     st.markdown(f"### {t('about.dropped')}")
     st.markdown(t("about.dropped_note"))
-    st.table(dropped_table(context).set_index(t("about.step")))
+    for step, table in dropped_tables(context).items():
+        with st.expander(f"{step} · {t.counted('about.lines', len(table))}"):
+            st.table(table.set_index(t("about.reason")))
     computed(run, t)
 
 
@@ -44,7 +53,7 @@ def sources(run: Run, t: Translator) -> None:
     st.markdown(t("about.osm", date=plain(str(osm.get("timestamp") or t("programme.no_date")))))
     rows = [
         {
-            t("about.role"): str(entry.get("role", "")),
+            t("about.role"): t.known("role", str(entry.get("role", ""))),
             t("about.address"): public_address(str(entry.get("address", ""))),
             t("about.licence"): str(entry.get("licence", "")) or "–",
             t("about.size"): f"{t.number(float(entry.get('size') or 0) / 1e6, 2)} MB",
@@ -68,15 +77,14 @@ def confidence(context: Context) -> None:
     run, t = context.run, context.t
     summary = run.summary
     st.markdown(f"### {t('about.confidence')}")
-    columns = st.columns(4)
-    columns[0].metric(t("about.cells"), t.number(len(run.cells)))
-    columns[1].metric(
-        t("about.edge_cells"), t.share(float(summary.get("cells_edge_affected", 0)), len(run.cells))
-    )
-    columns[2].metric(t("about.no_network"), t.number(float(summary.get("cells_no_network", 0))))
     places = run.opportunities
     rejected = places["reason"].fillna("").astype(str) != ""
-    columns[3].metric(t("about.rejected"), f"{t.number(int(rejected.sum()))} / {t.number(len(places))}")
+    with st.container(horizontal=True, gap="large"):
+        st.metric(t("about.cells"), t.number(len(run.cells)))
+        edge = float(summary.get("cells_edge_affected", 0))
+        st.metric(t("about.edge_cells"), t.share(edge, len(run.cells)))
+        st.metric(t("about.no_network"), t.number(float(summary.get("cells_no_network", 0))))
+        st.metric(t("about.rejected"), f"{t.number(int(rejected.sum()))} / {t.number(len(places))}")
     st.caption(t("about.confidence_note"))
     counts = places["category"].value_counts()
     table = pd.DataFrame(
@@ -88,19 +96,34 @@ def confidence(context: Context) -> None:
     st.table(table.set_index(t("cell.place")))
 
 
-def dropped_table(context: Context) -> pd.DataFrame:
-    """What each step repaired or left out, as counted in the manifest."""
+def dropped_tables(context: Context) -> dict[str, pd.DataFrame]:
+    """What each step repaired or left out, as counted in the manifest: a table a step, in words."""
     t = context.t
-    rows = [
-        {
-            t("about.step"): step,
-            t("about.reason"): reason.replace("_", " "),
-            t("about.count"): t.number(count),
-        }
-        for step, reason, count in dropped_counts(context.run.manifest)
-    ]
-    columns = [t("about.step"), t("about.reason"), t("about.count")]
-    return pd.DataFrame(rows, columns=columns)
+    found: dict[str, list[dict[str, str]]] = {}
+    for step, reason, count in dropped_counts(context.run.manifest):
+        row = {t("about.reason"): reason_words(context, reason), t("about.count"): t.number(count)}
+        found.setdefault(step_words(t, step), []).append(row)
+    return {step: pd.DataFrame(rows) for step, rows in found.items()}
+
+
+def step_words(t: Translator, step: str) -> str:
+    """A step of the run in words: “Streets, on foot” for ``network_walk``."""
+    kind, _, rest = step.partition("_")
+    of = {"network": "mode", "sites": "site"}.get(kind)
+    if of is None or not rest:
+        return t.known("step", step)
+    return t(f"step.{kind}", what=inside(t.known(of, rest)))
+
+
+def reason_words(context: Context, reason: str) -> str:
+    """A reason of the manifest in words, with the category or the mode that it is told of."""
+    t = context.t
+    *path, leaf = reason.split(" · ")
+    named = [name_of(context, p) for p in path if p in context.run.categories]
+    if leaf in context.run.modes:
+        return t("reason.not_attached", mode=inside(t.known("mode", leaf)))
+    key = "_".join("".join(c if c.isalnum() else " " for c in leaf).split())
+    return " · ".join([*named, t.known("reason", key)])
 
 
 def dropped_counts(manifest: dict[str, Any]) -> list[tuple[str, str, float]]:
@@ -114,7 +137,7 @@ def dropped_counts(manifest: dict[str, Any]) -> list[tuple[str, str, float]]:
     for step, report in sorted(manifest.get("reports", {}).items()):
         for path, value in _walk(report, ()):
             names = [p for p in path if p in ("repairs", "repaired", "dropped", "rejected")]
-            if names and value:
+            if names and value and path[-1] not in _BOOKKEEPING:
                 start = path.index(names[0]) + 1
                 found.append((str(step), " · ".join(path[start:]) or names[0], float(value)))
     return found
@@ -136,8 +159,7 @@ def computed(run: Run, t: Translator) -> None:
         t(
             "about.computed_note",
             version=plain(str(manifest.get("version", ""))),
-            created=plain(str(manifest.get("created", ""))),
-            seconds=t.number(manifest.get("seconds"), 1),
+            created=plain(str(manifest.get("created", ""))[:16].replace("T", " ")),
             digest=plain(str(manifest.get("config_digest", ""))[:16]),
         )
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import shapely
 import streamlit as st
 
+from ui.layers.scale import CITY_KINDS
 from ui.proof import explanation, isochrones, route_feature
 from ui.session import Context
 from ui.views.mapping import name_of
@@ -39,14 +42,16 @@ def cell_card(context: Context) -> None:
         return
     cell = run.cells.iloc[row]
     st.markdown(f"### {t('cell.heading')} `{view.cell}`")
-    columns = st.columns(2)
-    if run.residents is not None:
-        columns[0].metric(t("cell.residents"), t.number(run.residents[row]))
-    else:
-        columns[0].metric(t("cell.street_length"), f"{t.number(number(cell['street_length_m']))} m")
-    score = f"{view.mode}_score"
-    if score in run.cells.columns:
-        columns[1].metric(t("cell.score"), t.number(number(cell[score])))
+    with st.container(horizontal=True, gap="large"):
+        if run.residents is not None:
+            st.metric(t("cell.residents"), t.number(run.residents[row]))
+        else:
+            st.metric(t("cell.street_length"), f"{t.number(number(cell['street_length_m']))}\u00a0m")
+        for kind in CITY_KINDS:
+            column = f"{view.mode}_{kind}"
+            if column in run.cells.columns:
+                of = len(run.categories) if kind == "within_15" else 100
+                st.metric(t(f"cell.{kind}"), f"{t.number(number(cell[column]))} / {t.number(of)}")
     if bool(cell["no_network"]):
         st.warning(t("cell.no_network"))
     st.table(cell_figures(context, row=row))
@@ -54,6 +59,18 @@ def cell_card(context: Context) -> None:
         proof(context, view.measure.category)
     if bool(cell["edge_affected"]):
         st.caption(t("cell.edge_affected"))
+
+
+def isochrone_badges(context: Context, overlays: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The minutes at the northern end of each isochrone."""
+    found = []
+    for feature in overlays.get("isochrone", {}).get("features", []):
+        points = shapely.get_coordinates(shapely.geometry.shape(feature["geometry"]))
+        lon, lat = points[int(np.argmax(points[:, 1]))]
+        text = context.t.number(float(feature["properties"]["minutes"])) + "\u00a0min"
+        label = context.t("key.within", minutes=text)
+        found.append({"text": text, "lon": float(lon), "lat": float(lat), "label": label, "kind": "reach"})
+    return found
 
 
 def proof(context: Context, category: str) -> None:

@@ -15,7 +15,9 @@ from ui.map.message import measure_title
 from ui.search import Hit
 from ui.session import Context, change, current, from_widget, seeded, translator
 from ui.state import KINDS, OVERLAYS, View
-from ui.views.cell_card import cell_card, cell_overlays
+from ui.views.cell_card import cell_card, cell_overlays, isochrone_badges
+from ui.views.controls import category_control, mode_control
+from ui.views.glance import glance
 from ui.views.mapping import MapOptions, category_label, draw_map, fly_to, name_of
 from ui.views.table import worst_cells
 from ui.views.text import plain
@@ -34,12 +36,15 @@ def explore() -> None:
     if st.session_state.get("compare"):
         two_maps(context, overlays)
     else:
-        left, right = st.columns([7, 3], gap="medium")
+        left, right = st.columns([13, 7], gap="medium")
         with left:
-            draw_map(context, MapOptions(overlays=overlays))
+            draw_map(context, MapOptions(overlays=overlays, badges=isochrone_badges(context, overlays)))
         with right:
             show_legend(served=serve(), key="map")
-            cell_card(context)
+            if context.view.cell is None:
+                glance(context)
+            else:
+                cell_card(context)
     with st.expander(context.t("table.heading")):
         worst_cells(context)
     downloads(context)
@@ -76,20 +81,14 @@ def second_view(context: Context) -> View:
 def controls(context: Context) -> None:
     """Mode, measure, place, layers, neighbourhood, search."""
     run, view, t = context.run, context.view, context.t
-    st.segmented_control(
-        t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m),
-        key=seeded("mode", view.mode), on_change=from_widget("mode", "mode"),
-    )  # fmt: skip
+    mode_control(context)
     kinds = [k for k in KINDS if replace(view, kind=k).measure.column in run.cells.columns]
     st.selectbox(
         t("control.kind"), kinds, format_func=lambda k: t(f"kind.{k}"),
         key=seeded("kind", view.kind), on_change=from_widget("kind", "kind"),
     )  # fmt: skip
     if view.kind not in CITY_KINDS and run.categories:
-        st.pills(
-            t("control.category"), run.categories, format_func=lambda c: name_of(context, c),
-            key=seeded("category", view.category), on_change=from_widget("category", "category"),
-        )  # fmt: skip
+        category_control(context)
     st.pills(
         t("control.layers"), OVERLAYS, format_func=lambda o: t(f"layer.{o}"), selection_mode="multi",
         key=seeded("overlays", list(view.overlays)), on_change=from_widget("overlays", "overlays"),

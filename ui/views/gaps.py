@@ -14,16 +14,20 @@ import streamlit as st
 from engine.gaps import ALL
 from ui.assets import serve
 from ui.exports import MIME, export_bytes
-from ui.language import Translator
+from ui.language import Translator, inside
 from ui.layers.features import table_geojson
 from ui.map.component import show_legend
 from ui.runs import Run
-from ui.session import Context, change, current, from_widget, seeded, translator
+from ui.session import Context, change, current, translator
+from ui.views.controls import mode_control
 from ui.views.mapping import MapOptions, draw_map, fly_to, name_of
 from ui.views.text import plain
 
 _MOST = 30
 _STREETS_NAMED = 2
+_UNSCROLLED = 3
+_LIST_HEIGHT = 520
+"""[px] More than `_UNSCROLLED` gaps scroll, so that the legend stays in sight."""
 
 
 def gaps() -> None:
@@ -43,23 +47,20 @@ def gaps() -> None:
             else replace(view, kind="minutes", category=category)
         )
         draw_map(context, gap_options(context, table), view=seen)
+        if len(table):
+            exports(context, table)
     with right:
         if table.empty:
             st.success(t("gaps.none", minutes=t.number(run.cutoff_min)))
         else:
             gap_list(context, table)
         show_legend(served=serve(), key="map")
-    if len(table):
-        exports(context, table)
 
 
 def controls(context: Context) -> str | None:
     """Mode and category; None is the gaps in any category."""
-    run, view, t = context.run, context.view, context.t
-    st.segmented_control(
-        t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m),
-        key=seeded("mode", view.mode), on_change=from_widget("mode", "mode"),
-    )  # fmt: skip
+    run, t = context.run, context.t
+    mode_control(context)
     choices = (ALL, *run.categories)
     chosen = st.pills(
         t("control.category"), choices, key="gap_category", default=ALL,
@@ -87,13 +88,15 @@ def gap_list(context: Context, table: gpd.GeoDataFrame) -> None:
     t = context.t
     people = "residents" if context.run.residents is not None else "cells"
     total = float(table[people].sum())
-    st.markdown(f"### {t(f'gaps.heading_{people}', count=t.number(len(table)), total=t.number(total))}")
+    st.markdown(f"### {t.counted(f'gaps.heading_{people}', len(table), total=t.number(total))}")
     names = street_names(context.run, table.head(_MOST))
-    with st.container(height=470, border=False):
+    with st.container(height=_LIST_HEIGHT if len(table) > _UNSCROLLED else "content", border=False):
         for (_, gap), streets in zip(table.head(_MOST).iterrows(), names, strict=True):
             with st.container(border=True):
                 st.markdown(f"**{gap['rank']}. {plain(streets) or t('gaps.unnamed')}**")
                 st.markdown(plain(gap_sentence(context, gap)))
+                if notes := gap_notes(context, gap):
+                    st.caption(plain(notes))
                 st.button(
                     t("gaps.show"),
                     key=f"gap-{gap['gap']}",
@@ -109,26 +112,36 @@ def _choose(name: str, bounds: tuple[float, float, float, float]) -> None:
 
 def gap_sentence(context: Context, gap: pd.Series) -> str:
     """Who lives in a gap, how far they have it, what is missing: every figure as in ``gaps.parquet``."""
-    run, t = context.run, context.t
-    missing = ", ".join(name_of(context, c).lower() for c in str(gap["missing"]).split(";") if c)
+    t = context.t
+    missing = ", ".join(inside(name_of(context, c)) for c in str(gap["missing"]).split(";") if c)
     who = (
-        t("gaps.cells", count=t.number(gap["cells"]))
+        t.counted("gaps.cells", gap["cells"])
         if pd.isna(gap["residents"])
-        else t("gaps.residents", count=t.number(gap["residents"]), cells=t.number(gap["cells"]))
+        else t.counted("gaps.residents", gap["residents"], cells=t.counted("head.cells", gap["cells"]))
     )
-    parts = [who, *_further(run, gap, t), t("gaps.time", minutes=t.number(gap["mean_minutes"], 1)),
-             t("gaps.missing", what=missing)]  # fmt: skip
+    return " ".join([who, t("gaps.time", minutes=t.number(gap["mean_minutes"], 1)),
+                     t("gaps.missing", what=missing)])  # fmt: skip
+
+
+def gap_notes(context: Context, gap: pd.Series) -> str:
+    """Who else lives there, and what the figures of a gap leave open."""
+    t = context.t
+    parts = _further(context.run, gap, t)
     if gap["unreachable_cells"]:
-        parts.append(t("gaps.unreachable", count=t.number(gap["unreachable_cells"])))
+        parts.append(t.counted("gaps.unreachable", gap["unreachable_cells"]))
     if gap["edge_cells"]:
-        parts.append(t("gaps.edge", count=t.number(gap["edge_cells"])))
+        parts.append(t.counted("gaps.edge", gap["edge_cells"]))
     return " ".join(parts)
 
 
 def _further(run: Run, gap: pd.Series, t: Translator) -> list[str]:
     rows = [run.row_of[c] for c in str(gap["h3_cells"]).split(";") if c in run.row_of]
     return [
-        t("gaps.further", name=column, count=t.number(float(run.cells[column].iloc[rows].sum())))
+        t(
+            "gaps.further",
+            name=t.known("people", column),
+            count=t.number(float(run.cells[column].iloc[rows].sum())),
+        )
         for column in run.further_counts
     ]
 
@@ -137,11 +150,25 @@ def _further(run: Run, gap: pd.Series, t: Translator) -> list[str]:
 def _street_names(
     key: tuple[str, str], gap_names: tuple[str, ...], _run: Run, _table: gpd.GeoDataFrame
 ) -> list[str]:
-    return longest_streets(_run.base_streets, _table)
+    streets = longest_streets(_run.base_streets, _table)
+    return [s or n for s, n in zip(streets, main_neighbourhoods(_run, _table), strict=True)]
+
+
+def main_neighbourhoods(run: Run, table: gpd.GeoDataFrame) -> list[str]:
+    """The neighbourhoods that hold most cells of each gap, at most two; "" where the run has none."""
+    if not run.districts:
+        return [""] * len(table)
+    names = run.cells.set_index("h3_cell")["neighbourhood"].dropna().astype(str)
+    found = []
+    for cells in table["h3_cells"].astype(str):
+        counts = names[names.index.isin(cells.split(";"))].value_counts()
+        ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        found.append(", ".join(str(name) for name, _ in ranked[:_STREETS_NAMED]))
+    return found
 
 
 def street_names(run: Run, table: gpd.GeoDataFrame) -> list[str]:
-    """The main streets of each gap, by name, gathered once for all sessions."""
+    """Where each gap lies: its main streets by name, else its neighbourhood; gathered once for all sessions."""
     return _street_names(run.key, tuple(table["gap"]), run, table)
 
 

@@ -78,7 +78,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         "dim": options.dim,
         "badges": list(options.badges),
         "bounds": [[west, south], [east, north]],
-        "files": {"cells": files.cells, "streets": files.streets},
+        "files": {"cells": files.cells, "streets": files.streets, "names": files.names},
         "filesAt": served.files,
         "libraryAt": served.library,
         "texts": map_texts(
@@ -95,6 +95,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         "flight": st.session_state.get("flight"),
         "fileName": f"proche-{run.name}-{view.measure.column}",
     }
+    header["key"] = layer_key(context, header["overlays"])
     message = map_message(
         run.values(view.measure.column) if options.values is None else options.values,
         measure=view.measure,
@@ -111,6 +112,23 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         on_chosen=options.on_chosen or (lambda: take_cell(options.key)),
         on_cutoff=lambda: take_cutoff(options.key),
     )
+
+
+def layer_key(context: Context, overlays: Mapping[str, Any]) -> list[list[str]]:
+    """What the layers over the cells are, for the legend: sign and text, of those that hold something."""
+    t = context.t
+
+    def filled(kind: str) -> bool:
+        layer = overlays.get(kind)
+        return isinstance(layer, str) or bool(layer and (layer.get("features") or layer.get("geometry")))
+
+    signs = [kind for kind in ("places", "route", "isochrone", "gaps", "edits") if filled(kind)]
+    if filled("sites"):
+        locked = [bool(f["properties"].get("locked")) for f in overlays["sites"]["features"]]
+        signs += [name for name, there in (("sites", not all(locked)), ("locked", any(locked))) if there]
+    if context.view.cell:
+        signs.append("chosen")
+    return [[sign, t(f"key.{sign}")] for sign in signs]
 
 
 def category_label(context: Context, view: View) -> str:

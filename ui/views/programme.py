@@ -9,6 +9,11 @@ from ui.language import Translator
 from ui.programme import Shown, Target, shown, targets
 from ui.runs import Run
 from ui.session import Context, current, translator
+from ui.views.heading import data_stamp
+from ui.views.text import plain
+
+_PARIS = (2.22, 48.81, 2.47, 48.91)
+"""[deg] West, south, east, north of the city of Paris."""
 
 
 def programme() -> None:
@@ -19,13 +24,52 @@ def programme() -> None:
     t = context.t
     st.markdown(f"## {t('page.programme')}")
     st.markdown(t("programme.intro"))
-    st.caption(t("programme.caution", area=context.run.title, date=data_date(context)))
+    if in_paris(context.run):
+        st.caption(t("programme.caution", area=plain(context.run.title), date=known_date(context)))
+    else:
+        st.warning(t("programme.elsewhere", area=plain(context.run.title)))
     st.table(programme_table(context).set_index(t("programme.target")))
     st.markdown(f"### {t('programme.definitions')}")
-    for target in targets():
-        with st.expander(t(f"target.{target.key}")):
-            st.markdown(t(f"definition.{target.key}"))
-            st.caption(t("programme.announced", source=target.source, date=target.date))
+    for pair in zip(targets()[::2], targets()[1::2], strict=True):
+        for column, target in zip(st.columns(2, gap="medium"), pair, strict=True):
+            with column, st.container(border=True, height="stretch"):
+                card(context, target)
+
+
+def in_paris(run: Run) -> bool:
+    """Whether the run's area touches the city whose targets these are."""
+    west, south, east, north = run.cells.total_bounds
+    return bool(west < _PARIS[2] and east > _PARIS[0] and south < _PARIS[3] and north > _PARIS[1])
+
+
+def card(context: Context, target: Target) -> None:
+    """One target: how far the data see it done, how that is defined, who announced it and when."""
+    t = context.t
+    found = _shown(context.run.key, target.key, context.run)
+    st.markdown(f"#### {t(f'target.{target.key}')}")
+    with st.container(horizontal=True, gap="large"):
+        st.metric(t("programme.value"), announced(target, t))
+        st.metric(t("programme.shown"), bounds(found, target, t))
+    done = progress(found, target)
+    if done is not None:
+        st.progress(min(1.0, done), text=t("programme.progress", share=t.share(done, 1.0)))
+    st.markdown(t(f"definition.{target.key}"))
+    st.caption(
+        f"{t('programme.announced', source=plain(target.source), date=plain(target.date))} "
+        f"{t('programme.seen', date=known_date(context))}"
+    )
+
+
+def progress(found: Shown, target: Target) -> float | None:
+    """Share of a target that is certainly there; None where the data cannot tell it."""
+    if found.low is None or found.stock:
+        return None
+    return found.low / target.value
+
+
+def known_date(context: Context) -> str:
+    """Date of the data in words."""
+    return plain(data_stamp(context) or context.t("programme.no_date"))
 
 
 def programme_table(context: Context) -> pd.DataFrame:
@@ -48,12 +92,6 @@ def programme_table(context: Context) -> pd.DataFrame:
 @st.cache_data(show_spinner=False, max_entries=200)
 def _shown(key: tuple[str, str], target: str, _run: Run) -> Shown:
     return shown(_run, next(t for t in targets() if t.key == target))
-
-
-def data_date(context: Context) -> str:
-    """Date of the run's streets and places, as far as it is known."""
-    stamp = context.run.manifest.get("osm", {}).get("timestamp")
-    return str(stamp)[:10] if stamp else context.t("programme.no_date")
 
 
 def announced(target: Target, t: Translator) -> str:

@@ -20,6 +20,7 @@ from ui.layers.scale import CITY_KINDS
 from ui.map.component import show_legend
 from ui.rescoring import Outcome, rescorer
 from ui.session import Context, current, from_widget, seeded, translator
+from ui.views.controls import category_control, mode_control
 from ui.views.mapping import MapOptions, draw_map, name_of
 from ui.views.text import plain
 
@@ -62,20 +63,14 @@ def proposals() -> None:
 def controls(context: Context) -> None:
     """What is shown, and what a click on the map does."""
     run, view, t = context.run, context.view, context.t
-    st.segmented_control(
-        t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m),
-        key=seeded("mode", view.mode), on_change=from_widget("mode", "mode"),
-    )  # fmt: skip
+    mode_control(context)
     kind = view.kind if view.kind in _KINDS else "minutes"
     st.selectbox(
         t("control.kind"), _KINDS, format_func=lambda k: t(f"kind.{k}"),
         key=seeded("kind", kind), on_change=from_widget("kind", "kind"),
     )  # fmt: skip
     if kind not in CITY_KINDS:
-        st.pills(
-            t("control.category"), run.categories, format_func=lambda c: name_of(context, c),
-            key=seeded("category", view.category), on_change=from_widget("category", "category"),
-        )  # fmt: skip
+        category_control(context)
     st.toggle(t("proposals.change"), key="show_change", value=True, help=t("proposals.change_help"))
     tool = st.radio(t("proposals.tool"), TOOLS, format_func=lambda x: t(f"tool.{x}"), key="tool")
     if tool in ("place", "remove"):
@@ -225,7 +220,7 @@ def wait(context: Context, draft: Draft) -> None:
 def edit_list(context: Context, letter: str, draft: Draft, found: Outcome | None) -> None:
     """The edits in words, with undo."""
     t = context.t
-    st.markdown(f"### {t('proposals.edits', letter=letter, count=t.number(len(draft.features)))}")
+    st.markdown(f"### {t.counted('proposals.edits', len(draft.features), letter=letter)}")
     if not draft.features:
         st.info(t("proposals.empty"))
     says = [step.says for step in found.rescored.resolved.steps] if found else []

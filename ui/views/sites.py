@@ -31,7 +31,7 @@ def sites() -> None:
         return
     kind = view.site_kind or run.site_kinds[0]
     with st.sidebar:
-        st.segmented_control(
+        st.pills(
             t("sites.kind"), run.site_kinds, format_func=lambda k: t.known("site", k),
             key=seeded("site_kind", kind), on_change=from_widget("site_kind", "site_kind"),
         )  # fmt: skip
@@ -82,9 +82,20 @@ def curve_data(
             "plot": t("sites.plot"),
             "value": t("sites.value_trees" if kind == "trees" else f"sites.value_{unit}"),
             "value_of": t(f"sites.value_of_{unit}"),
-            "proof": t("sites.proof", gap=t.number(100 * gap, 1)) if gap is not None else "",
+            "proof": proof(context, gap, count=len(curve) - 1),
+            "axis": t("sites.axis"),
         },
     }
+
+
+def proof(context: Context, gap: float | None, *, count: int) -> str:
+    """How far the whole set may be from the best of its size: nothing, a percentage, or not told."""
+    t = context.t
+    if gap is None:
+        return ""
+    if round(100 * gap, 1) <= 0:
+        return t("sites.proof_best", count=t.number(count))
+    return t("sites.proof", gap=t.number(100 * gap, 1), count=t.number(count))
 
 
 def site_table(context: Context, kind: str, table: gpd.GeoDataFrame, *, count: int) -> None:

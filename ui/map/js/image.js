@@ -2,7 +2,7 @@
 
 const PAD = 16, FOOT = 26;
 
-export function savePicture(map, legend, header) {
+export function savePicture(map, names, legend, header) {
   map.once("render", () => {
     const source = map.getCanvas(), ratio = devicePixelRatio;
     const picture = document.createElement("canvas");
@@ -13,6 +13,8 @@ export function savePicture(map, legend, header) {
     pen.fillStyle = "#ffffff";
     pen.fillRect(0, 0, width, height);
     pen.drawImage(source, 0, head);
+    names.draw();
+    pen.drawImage(names.canvas, 0, head, source.width, source.height);
     pen.scale(ratio, ratio);
     write(pen, header.texts.title, PAD, 27, "600 19px sans-serif", "#1b1f24");
     write(pen, `${header.texts.place} · ${legend.served.textContent}`, PAD, 49, "14px sans-serif", "#41474e");

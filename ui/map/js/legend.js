@@ -12,13 +12,15 @@ export class Legend {
     this.title = el("h3");
     this.unit = el("p", { class: "unit" });
     this.served = el("p", { class: "served", "aria-live": "polite" });
+    this.axis = el("div", { class: "axis", "aria-hidden": "true" });
     this.bars = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "bars", role: "img" });
     this.slider = el("input", { type: "range", step: "1", oninput: () => this.drag(), onchange: () => this.settle() });
     this.play = el("button", { type: "button", class: "play", onclick: () => this.toggle() });
     this.range = el("div", { class: "cutoff" }, this.play, this.slider);
     this.classes = el("ul", { class: "classes" });
     this.extra = el("ul", { class: "extra" });
-    this.root = el("section", { class: "legend" }, this.title, this.unit, this.served, this.bars, this.range, this.classes, this.extra);
+    this.key = el("ul", { class: "key" });
+    this.root = el("section", { class: "legend" }, this.title, this.unit, this.served, this.bars, this.axis, this.range, this.classes, this.extra, this.key);
   }
 
   // header: what Python sent; cells: the layer; breaks follow from the scale and the cutoff.
@@ -35,6 +37,9 @@ export class Legend {
     this.bars.setAttribute("aria-label", texts.histogram);
     this.slider.setAttribute("aria-label", texts.cutoff);
     this.range.hidden = scale.kind !== "cutoff";
+    this.key.setAttribute("aria-label", texts.key);
+    this.key.replaceChildren(...header.key.map(([kind, text]) =>
+      el("li", {}, el("span", { class: `sign ${kind}`, "aria-hidden": "true" }), el("span", {}, text))));
     if (scale.kind === "cutoff") {
       [this.slider.min, this.slider.max] = header.cutoffRange;
       if (!this.timer) this.slider.value = scale.cutoff;
@@ -97,9 +102,10 @@ export class Legend {
     const { scale } = this.header, { packed, values } = this.cells;
     const change = scale.kind === "change";
     const top = scale.kind === "cutoff" ? Number(this.slider.max) * 1.5 : change ? scale.breaks.at(-1) * 3 : histogramTop(scale, values);
-    this.low = change ? -top : 0;
-    this.top = top;
-    this.bins = new Float64Array(BINS);
+    // Whole numbers have a bar each.
+    this.low = change ? -top : scale.whole ? -0.5 : 0;
+    this.top = scale.whole ? scale.whole + 0.5 : top;
+    this.bins = new Float64Array(scale.whole ? scale.whole + 1 : BINS);
     this.sorted = [];
     this.total = this.unreachable = this.isolated = this.beyondTop = 0;
     for (let row = 0; row < this.cells.count; row++) {
@@ -109,9 +115,9 @@ export class Legend {
       const value = values[row];
       if (this.cells.noNetwork(row) && (value >= UNREACHABLE || scale.kind === "cutoff")) { this.isolated += 1; continue; }
       if (value >= UNREACHABLE) { this.unreachable += 1; continue; }
-      const bin = Math.floor(((value - this.low) / (top - this.low)) * BINS);
-      if (value > top && !change) this.beyondTop += weight;
-      else if (!change || classOf(value, scale.breaks, true) !== 3) this.bins[Math.max(0, Math.min(BINS - 1, bin))] += weight;
+      const bin = Math.floor(((value - this.low) / (this.top - this.low)) * this.bins.length);
+      if (value > this.top && !change) this.beyondTop += weight;
+      else if (!change || classOf(value, scale.breaks, true) !== 3) this.bins[Math.max(0, Math.min(this.bins.length - 1, bin))] += weight;
       this.sorted.push([value, weight]);
     }
     this.sorted.sort((a, b) => a[0] - b[0]);
@@ -129,11 +135,11 @@ export class Legend {
 
   draw() {
     const { texts, scale } = this.header, breaks = this.breaks, upward = scale.kind !== "cutoff";
-    const tallest = Math.max(...this.bins, 1e-9);
+    const tallest = Math.max(...this.bins, 1e-9), n = this.bins.length, gap = n < BINS ? 4 : 0.8;
     this.bars.replaceChildren(...Array.from(this.bins, (weight, i) => {
-      const middle = this.low + ((i + 0.5) / BINS) * (this.top - this.low), height = (weight / tallest) * (HEIGHT - 4);
+      const middle = this.low + ((i + 0.5) / n) * (this.top - this.low), height = (weight / tallest) * (HEIGHT - 4);
       return svg("rect", {
-        x: ((i * WIDTH) / BINS).toFixed(2), width: (WIDTH / BINS - 0.8).toFixed(2),
+        x: ((i * WIDTH) / n + gap / 2).toFixed(2), width: (WIDTH / n - gap).toFixed(2),
         y: (HEIGHT - height).toFixed(2), height: height.toFixed(2),
         fill: scale.colours[classOf(middle, breaks, upward)], stroke: "#00000033", "stroke-width": 0.4,
       });
@@ -153,8 +159,8 @@ export class Legend {
       const weight = this.sorted.reduce((s, [, w]) => s + w, 0);
       this.served.textContent = texts.mean.replace("{value}", weight ? this.format.format(sum / weight) : "–");
     }
-    this.classes.replaceChildren(...scale.colours.map((colour, i) =>
-      el("li", {}, swatch(colour), el("span", {}, this.span(i, breaks, upward)))));
+    this.classes.replaceChildren(...scale.colours.map((colour, i) => this.classItem(i, colour, breaks, upward)));
+    this.ticks();
     const extra = [];
     if (this.unreachable) extra.push([scale.unreachable, `${texts.unreachable} (${this.whole.format(this.unreachable)})`]);
     if (this.isolated) extra.push([scale.noNetwork, `${texts.noNetwork} (${this.whole.format(this.isolated)})`]);
@@ -162,8 +168,30 @@ export class Legend {
     if (texts.edge) this.extra.append(el("li", { class: "edge" }, texts.edge));
   }
 
+  // A colour with the values of its class: whole ones in the middle under it, else its upper limit at its right edge.
+  classItem(i, colour, breaks, upward) {
+    const whole = this.header.scale.whole, last = i === breaks.length;
+    const unit = last || whole ? "" : i === breaks.length - 1 ? `\u00a0${this.header.texts.unitShort}` : "";
+    const seen = whole ? this.span(i, breaks, upward) : last ? "" : `${this.number(breaks[i])}${unit}`;
+    return el("li", { class: whole ? "whole" : "" }, swatch(colour),
+      el("span", { class: "seen", "aria-hidden": "true" }, seen), el("span", { class: "heard" }, this.span(i, breaks, upward)));
+  }
+
+  // The axis under the histogram: its ends, and zero where it lies between them.
+  ticks() {
+    const ends = this.header.scale.whole ? [] : this.low < 0 ? [this.low, 0, this.top] : [this.low, this.top / 2, this.top];
+    this.axis.replaceChildren(...ends.map((x, i) =>
+      el("span", {}, `${this.number(x)}${i === ends.length - 1 ? `\u00a0${this.header.texts.unitShort}` : ""}`)));
+  }
+
+  number(x) { return this.format.format(x).replace("-", "\u2212"); }
+
   span(i, breaks, upward) {
-    const n = (x) => this.format.format(x).replace("-", "\u2212"), last = breaks.length;
+    const n = (x) => this.number(x), last = breaks.length, { whole } = this.header.scale;
+    if (whole) {
+      const from = i ? breaks[i - 1] : 0, to = i === last ? whole : breaks[i] - 1;
+      return from >= to ? n(from) : `${n(from)}–${n(to)}`;
+    }
     if (this.header.scale.kind === "change" && i > 0 && i < last) return `${n(breaks[i - 1])}…${n(breaks[i])}`;
     if (upward) {
       if (i === 0) return `< ${n(breaks[0])}`;

@@ -6,9 +6,10 @@ import { Curve } from "./curve.js";
 import { el } from "./dom.js";
 import { savePicture } from "./image.js";
 import { Legend } from "./legend.js";
+import { Names } from "./names.js";
 import { Overlays } from "./overlays.js";
 import { Streets } from "./streets.js";
-import { fetchPacked, unpackView } from "./unpack.js";
+import { fetchNames, fetchPacked, unpackView } from "./unpack.js";
 
 const here = new URL(".", import.meta.url);
 const cameras = new Map();  // run → camera, so that the view survives a change of page
@@ -43,10 +44,18 @@ class ProcheMap {
     this.send = (name, value) => component.setTriggerValue(name, value);
     const message = unpackView(component.data);
     this.wanted = message;
+    if (!this.map) this.wait(message.header);
     this.queue = this.queue.then(() => (this.wanted === message ? this.show(message) : null)).catch((error) => {
       this.note.textContent = `${message.header.texts.failed} (${error.message})`;
       throw error;
     });
+  }
+
+  // What stands where the map will be, until its first picture.
+  wait({ height, texts }) {
+    this.canvas.style.height = `${height}px`;
+    this.note.textContent = texts.loading;
+    if (!this.frame.isConnected) this.parent.append(this.frame);
   }
 
   async show(message) {
@@ -57,9 +66,15 @@ class ProcheMap {
     const geometry = [header.files.cells, header.files.streets].map((name) => fetchPacked(this.asset(name).href));
     if (!this.map) await this.start(header);
     const [cells, streets] = await Promise.all(geometry);
+    if (this.gone) return;
     this.header = header;
     this.canvas.style.height = `${header.height}px`;
-    this.canvas.setAttribute("aria-label", header.texts.map);
+    this.map.getCanvas().setAttribute("aria-label", header.texts.map);
+    for (const [name, text] of [["zoom-in", header.texts.zoomIn], ["zoom-out", header.texts.zoomOut]]) {
+      const button = this.frame.querySelector(`.maplibregl-ctrl-${name}`);
+      button?.setAttribute("aria-label", text);
+      button?.setAttribute("title", text);
+    }
     if (this.shownFiles !== header.files.cells) this.replaceRun(header, cells, streets);
     this.attribution.write(header.texts.attribution);
     this.cells.show(message.values, message.mask);
@@ -71,12 +86,18 @@ class ProcheMap {
     if (row >= 0) overlays.chosen = { type: "Feature", properties: {}, geometry: { type: "Polygon", coordinates: [this.cells.ring(row)] } };
     this.overlays.update(overlays);
     this.overlays.badges(header.badges ?? []);
+    this.names.avoid([...this.overlays.points(overlays), ...(header.badges ?? []).map(({ lon, lat }) => [lon, lat])]);
     curves.get(header.legend)?.move();
     this.cells.dim(header.dim);
     this.fly(header);
     this.remember();
     this.note.textContent = "";
     this.map.once("idle", () => { this.frame.dataset.shown = header.serial; });
+    if (this.shownNames !== header.files.names) {
+      this.shownNames = header.files.names;
+      const names = await fetchNames(this.asset(header.files.names).href);
+      if (!this.gone) this.names.use(names);
+    }
     this.map.triggerRepaint();
   }
 
@@ -85,7 +106,7 @@ class ProcheMap {
   async start(header) {
     const libraryAt = new URL(`../${header.libraryAt}/`, here);
     const dressed = [new URL("maplibre-gl.css", libraryAt), new URL("map.css", here)].map((href) => dress(this.frame, href));
-    this.parent.append(this.frame);
+    if (!this.frame.isConnected) this.parent.append(this.frame);
     await Promise.all([loadLibrary(libraryAt), ...dressed]);
     this.canvas.style.height = `${header.height}px`;
     if (!document.createElement("canvas").getContext("webgl2")) throw new Error("WebGL 2");
@@ -102,9 +123,10 @@ class ProcheMap {
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
     this.attribution = new AttributionControl();
     this.map.addControl(this.attribution, "bottom-right");
-    this.map.addControl(new PictureControl(() => savePicture(this.map, this.legend, this.header), header.texts.picture), "top-right");
+    this.map.addControl(new PictureControl(() => savePicture(this.map, this.names, this.legend, this.header), header.texts.picture), "top-right");
     await new Promise((resolve) => { this.map.once("style.load", resolve); });
     this.overlays = new Overlays(this.map);
+    this.names = new Names(this.map);
     this.listen();
   }
 
@@ -124,7 +146,7 @@ class ProcheMap {
     this.map.on("move", () => this.lead());
     this.map.on("movestart", () => { delete this.frame.dataset.still; });
     this.map.on("moveend", () => this.remember());
-    this.map.on("idle", () => { this.frame.dataset.still = ""; });
+    this.map.on("idle", () => { if (this.names.ready) this.frame.dataset.still = ""; });
     this.map.getCanvas().addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.choose(this.map.getCenter());
     });
@@ -181,6 +203,7 @@ class ProcheMap {
   }
 
   remove() {
+    this.gone = true;
     shownMaps.delete(this);
     if (!shownMaps.size) forgetAddress();
     this.legend.stop(false);

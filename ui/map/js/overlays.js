@@ -66,14 +66,20 @@ export class Overlays {
     }
   }
 
+  // Where points stand that came with the message.
+  points(wanted) {
+    return ["sites", "edits"].flatMap((kind) => wanted[kind]?.features ?? [])
+      .filter(({ geometry }) => geometry?.type === "Point").map(({ geometry }) => geometry.coordinates);
+  }
+
   // Numbers on the map: [{ text, lon, lat, label, strong }].
   badges(list) {
     const mark = JSON.stringify(list);
     if (this.shown.get("badges") === mark) return;
     this.shown.set("badges", mark);
     for (const marker of this.markers) marker.remove();
-    this.markers = list.map(({ text, lon, lat, label, strong }) => {
-      const element = el("div", { class: strong ? "badge strong" : "badge", role: "img", "aria-label": label }, text);
+    this.markers = list.map(({ text, lon, lat, label, strong, kind }) => {
+      const element = el("div", { class: `badge ${kind ?? ""} ${strong ? "strong" : ""}`, role: "img", "aria-label": label }, text);
       return new maplibregl.Marker({ element }).setLngLat([lon, lat]).addTo(this.map);
     });
   }

@@ -21,10 +21,18 @@ const files = new Map();
 
 // A file of a run never changes under its name (the name is its digest), so it is fetched once a page load.
 export function fetchPacked(url) {
+  return once(url, async (answer) => unpack(await answer.arrayBuffer()));
+}
+
+export function fetchNames(url) {
+  return once(url, (answer) => answer.json());
+}
+
+function once(url, read) {
   if (!files.has(url)) {
     files.set(url, fetch(url).then(async (answer) => {
       if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-      return unpack(await answer.arrayBuffer());
+      return read(answer);
     }));
     files.get(url).catch(() => files.delete(url));
   }

@@ -45,8 +45,9 @@ class OsmExtract:
         Turn restrictions: ``relation_id``, ``restriction``, ``from_way``, ``via_node``, ``via_ways`` (tuple),
         ``to_way``, ``except``; a restriction has a via node (else 0) or via ways (else none).
     features
-        One row a feature: ``id`` (``node/1``, ``way/2``, ``relation/3``), ``tags`` (dict), ``geometry``
-        (points, lines and polygons, EPSG:4326).
+        One row a feature: ``id`` (``node/1``, ``way/2``, ``relation/3``), ``tags`` (dict), ``edited`` where known (day
+        of the last edit, counted from 1970-01-01, 0 where the file does not say), ``geometry`` (points, lines and
+        polygons, EPSG:4326).
     info
         Source, time, box and counts.
     memberships

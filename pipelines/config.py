@@ -289,6 +289,9 @@ class Opportunity(FileSource):
     """School levels of which a place must offer one."""
     weight: NonNegative | None = None
     """Weight in the score; 0 shows the category without scoring it."""
+    known: Annotated[int, Field(ge=0)] | dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """How many places the area is known to have, from a register or a survey; or how many each neighbourhood has
+    (`{ Bonfim = 12 }`). Confidence falls where fewer are mapped."""
 
     def category_table(self) -> dict[str, Any]:
         """The keys that were given, as the engine's taxonomy reader takes them."""

@@ -19,7 +19,7 @@ Bounds = tuple[float, float, float, float]
 Keep = Mapping[str, Collection[str] | None]
 
 CUT_FILE = "cut.npz"
-_FORMAT = 1
+_FORMAT = 2
 _WALKED = {"highway": None, "railway": ("platform",), "public_transport": ("platform",)}
 _TAGGED = ("node", "way", "relation")
 _ARRAYS = ("node_id", "node_x", "node_y", "way_id", "way_offsets", "way_refs", "relation_id", "member_offsets",
@@ -165,7 +165,7 @@ def _taken(
         return np.searchsorted(used, codes_).astype(np.int32)
 
     renamed = {
-        kind: TagTable(table.row, named(table.key), named(table.value), texts, codes)
+        kind: TagTable(table.row, named(table.key), named(table.value), texts, codes, table.day)
         for kind, table in tables.items()
     }
     return replace(
@@ -193,7 +193,8 @@ def _tags(table: TagTable, objects: BoolArray) -> TagTable:
     """Tags of some objects, numbered anew."""
     mine = objects[table.row]
     number = np.cumsum(objects, dtype=np.int32) - np.int32(1)
-    return TagTable(number[table.row[mine]], table.key[mine], table.value[mine], table.texts, table.codes)
+    row, key, value = number[table.row[mine]], table.key[mine], table.value[mine]
+    return TagTable(row, key, value, table.texts, table.codes, table.day[mine])
 
 
 def _extent(raw: RawOsm) -> Bounds | None:
@@ -209,7 +210,7 @@ def write_cut(raw: RawOsm, path: Path) -> None:
     arrays: dict[str, npt.NDArray[Any]] = {name: getattr(raw, name) for name in _ARRAYS}
     for kind in _TAGGED:
         table: TagTable = getattr(raw, f"{kind}_tags")
-        arrays |= {f"{kind}_tag_{part}": getattr(table, part) for part in ("row", "key", "value")}
+        arrays |= {f"{kind}_tag_{part}": getattr(table, part) for part in ("row", "key", "value", "day")}
     header = {
         "format": _FORMAT,
         "timestamp": raw.timestamp,
@@ -231,7 +232,12 @@ def read_cut(path: Path) -> RawOsm:
     codes: dict[str, int] = {}
     tags: dict[str, Any] = {
         f"{kind}_tags": TagTable(
-            arrays[f"{kind}_tag_row"], arrays[f"{kind}_tag_key"], arrays[f"{kind}_tag_value"], texts, codes
+            row=arrays[f"{kind}_tag_row"],
+            key=arrays[f"{kind}_tag_key"],
+            value=arrays[f"{kind}_tag_value"],
+            texts=texts,
+            codes=codes,
+            day=arrays[f"{kind}_tag_day"],
         )
         for kind in _TAGGED
     }

@@ -46,11 +46,13 @@ def read_features(
     Returns
     -------
     geopandas.GeoDataFrame
-        ``id``, ``tags`` (dict), ``geometry``; nodes, then ways, then relations, each by id. EPSG:4326.
+        ``id``, ``tags`` (dict), ``edited`` (day of the last edit, counted from 1970-01-01, 0 where the file does not
+        say), ``geometry``; nodes, then ways, then relations, each by id. EPSG:4326.
     """
     ids: list[str] = []
     tags: list[dict[str, str]] = []
     geometry: list[npt.NDArray[np.object_]] = []
+    edited: list[npt.NDArray[np.int32]] = []
     if keep:
         for kind, read in (("node", _points), ("way", _ways), ("relation", _relations)):
             rows, shapes = read(raw, keep, repairs)
@@ -59,11 +61,16 @@ def read_features(
             ids += [f"{kind}/{i}" for i in number[rows]]
             tags += table.dicts(rows)
             geometry.append(shapes)
+            edited.append(table.edited(rows))
     shapes = np.concatenate(geometry) if geometry else np.empty(0, dtype=object)
     column = np.empty(len(tags), dtype=object)
     column[:] = tags
     frame = gpd.GeoDataFrame(
-        {"id": pd.array(ids, dtype="str"), "tags": column},
+        {
+            "id": pd.array(ids, dtype="str"),
+            "tags": column,
+            "edited": np.concatenate([*edited, np.empty(0, dtype=np.int32)]),
+        },
         geometry=gpd.array.GeometryArray(shapes),
         crs="EPSG:4326",
     )

@@ -83,7 +83,7 @@ def read_raw(path: Path) -> RawOsm:
         plain = Path(folder) / "plain.osm.pbf"
         try:
             with osmium.io.Reader(osmium.io.File(str(path), file_format)) as reader:
-                file = osmium.io.File(str(plain), "pbf,pbf_compression=none,add_metadata=false")
+                file = osmium.io.File(str(plain), "pbf,pbf_compression=none,add_metadata=timestamp")
                 with osmium.SimpleWriter(file, header=reader.header()) as writer:
                     osmium.apply(reader, writer)
         except (RuntimeError, ValueError, osmium.InvalidLocationError) as error:

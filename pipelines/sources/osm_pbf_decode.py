@@ -26,7 +26,11 @@ _CHANGED = "a list is shorter than its neighbour"
 
 
 class Block(NamedTuple):
-    """Objects of one block; tags name texts by their position in the block's table."""
+    """
+    Objects of one block; tags name texts by their position in the block's table.
+
+    ``…_tag_day`` is the day of the object's last edit, counted from 1970-01-01; 0 where the file does not say.
+    """
 
     node_id: IntArray
     node_x: SmallArray
@@ -34,12 +38,14 @@ class Block(NamedTuple):
     node_tag_row: SmallArray
     node_tag_key: SmallArray
     node_tag_value: SmallArray
+    node_tag_day: SmallArray
     way_id: IntArray
     way_stop: IntArray
     way_ref: IntArray
     way_tag_row: SmallArray
     way_tag_key: SmallArray
     way_tag_value: SmallArray
+    way_tag_day: SmallArray
     relation_id: IntArray
     member_stop: IntArray
     member_ref: IntArray
@@ -48,13 +54,17 @@ class Block(NamedTuple):
     relation_tag_row: SmallArray
     relation_tag_key: SmallArray
     relation_tag_value: SmallArray
+    relation_tag_day: SmallArray
     text_start: IntArray
     text_stop: IntArray
 
 
 # positions in the survey of a block
 _TEXTS, _NODES, _NODE_TAGS, _WAYS, _REFS, _WAY_TAGS, _RELATIONS, _MEMBERS, _RELATION_TAGS = range(9)
-_GRANULARITY, _LAT_OFFSET, _LON_OFFSET = 9, 10, 11
+_GRANULARITY, _LAT_OFFSET, _LON_OFFSET, _DATE_UNIT = 9, 10, 11, 12
+_DAY_MS = 86_400_000
+_LAST_DAY = 47_481
+"""The last day of 2099. Later days are not believed: a time before 1970 that a program wrote unsigned lies in 2105."""
 
 _compiled = numba.njit(cache=True, nogil=True)
 
@@ -152,8 +162,9 @@ def _survey_group(buf: Bytes, pos: int, end: int, survey: IntArray) -> None:
 @_compiled  # type: ignore[untyped-decorator]
 def _survey(buf: Bytes) -> IntArray:
     """Count what a block holds, and read its scale."""
-    survey = np.zeros(12, np.int64)
+    survey = np.zeros(13, np.int64)
     survey[_GRANULARITY] = 100
+    survey[_DATE_UNIT] = 1000
     pos, end = 0, len(buf)
     while pos < end:
         key, pos = _varint(buf, pos, end)
@@ -168,9 +179,9 @@ def _survey(buf: Bytes) -> IntArray:
             stop, pos = _length(buf, pos, end)
             _survey_group(buf, pos, stop, survey)
             pos = stop
-        elif wire == 0 and field in (17, 19, 20):
+        elif wire == 0 and 17 <= field <= 20:
             value, pos = _varint(buf, pos, end)
-            survey[_GRANULARITY if field == 17 else _LAT_OFFSET if field == 19 else _LON_OFFSET] = value
+            survey[(_GRANULARITY, _DATE_UNIT, _LAT_OFFSET, _LON_OFFSET)[field - 17]] = value
         else:
             pos = _skip(buf, pos, end, wire)
     return survey
@@ -204,8 +215,44 @@ def _coordinate(value: int, granularity: int, offset: int, limit: int) -> int:
 
 
 @_compiled  # type: ignore[untyped-decorator]
+def _day(stamp: int, unit: int) -> int:
+    """Day of a time that counts units of milliseconds; 0 where it cannot be one."""
+    if stamp <= 0 or unit <= 0 or stamp > _LAST_DAY * (_DAY_MS // unit):
+        return 0
+    return stamp * unit // _DAY_MS
+
+
+@_compiled  # type: ignore[untyped-decorator]
+def _edited(buf: Bytes, pos: int, end: int, unit: int) -> Any:
+    """Day of the last edit that the metadata of an object state; 0 where they do not."""
+    stamp = np.int64(0)
+    while pos < end:
+        field, pos = _varint(buf, pos, end)
+        if field == 16:
+            stamp, pos = _varint(buf, pos, end)
+        else:
+            pos = _skip(buf, pos, end, field & 7)
+    return _day(stamp, unit)
+
+
+@_compiled  # type: ignore[untyped-decorator]
+def _stamps(buf: Bytes, pos: int, end: int) -> tuple[int, int]:
+    """Where the packed times of dense nodes lie in their metadata."""
+    found = (0, 0)
+    while pos < end:
+        field, pos = _varint(buf, pos, end)
+        if field == 18:
+            stop, pos = _length(buf, pos, end)
+            found = (pos, stop)
+            pos = stop
+        else:
+            pos = _skip(buf, pos, end, field & 7)
+    return found
+
+
+@_compiled  # type: ignore[untyped-decorator]
 def _dense(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
-    ids = lats = lons = tags = (0, 0)
+    ids = lats = lons = tags = stamps = (0, 0)
     while pos < end:
         field, pos = _varint(buf, pos, end)
         if field & 7 != 2:
@@ -221,9 +268,11 @@ def _dense(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: 
             lons = (pos, stop)
         elif number == 10:
             tags = (pos, stop)
+        elif number == 5:
+            stamps = _stamps(buf, pos, stop)
         pos = stop
-    node = lat = lon = np.int64(0)
-    p, q, r, t = ids[0], lats[0], lons[0], tags[0]
+    node = lat = lon = stamp = np.int64(0)
+    p, q, r, t, s = ids[0], lats[0], lons[0], tags[0], stamps[0]
     while p < ids[1]:
         step, p = _signed(buf, p, ids[1])
         node += step
@@ -231,6 +280,9 @@ def _dense(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: 
         lat += step
         step, r = _signed(buf, r, lons[1])
         lon += step
+        if s < stamps[1]:
+            step, s = _signed(buf, s, stamps[1])
+            stamp += step
         row = at[_NODES]
         out.node_id[row] = node
         out.node_x[row] = _coordinate(lon, survey[_GRANULARITY], survey[_LON_OFFSET], 1_800_000_000)
@@ -246,6 +298,7 @@ def _dense(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: 
             out.node_tag_row[at[_NODE_TAGS]] = row
             out.node_tag_key[at[_NODE_TAGS]] = key
             out.node_tag_value[at[_NODE_TAGS]] = value
+            out.node_tag_day[at[_NODE_TAGS]] = _day(stamp, survey[_DATE_UNIT])
             at[_NODE_TAGS] += 1
 
 
@@ -255,16 +308,15 @@ def _tags(
     keys: tuple[int, int],
     values: tuple[int, int],
     row: int,
+    day: int,
     n: int,
-    out_row: SmallArray,
-    out_key: SmallArray,
-    out_value: SmallArray,
+    out: tuple[SmallArray, SmallArray, SmallArray, SmallArray],
 ) -> int:
     p, q = keys[0], values[0]
     while p < keys[1]:
         key, p = _varint(buf, p, keys[1])
         value, q = _varint(buf, q, values[1])
-        out_row[n], out_key[n], out_value[n] = row, key, value
+        out[0][n], out[1][n], out[2][n], out[3][n] = row, key, value, day
         n += 1
     return n
 
@@ -273,6 +325,7 @@ def _tags(
 def _node(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
     keys = values = (0, 0)
     node = lat = lon = np.int64(0)
+    day = 0
     while pos < end:
         field, pos = _varint(buf, pos, end)
         if field == 8:
@@ -281,12 +334,14 @@ def _node(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: A
             lat, pos = _signed(buf, pos, end)
         elif field == 72:
             lon, pos = _signed(buf, pos, end)
-        elif field in (18, 26):
+        elif field in (18, 26, 34):
             stop, pos = _length(buf, pos, end)
             if field == 18:
                 keys = (pos, stop)
-            else:
+            elif field == 26:
                 values = (pos, stop)
+            else:
+                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
             pos = stop
         else:
             pos = _skip(buf, pos, end, field & 7)
@@ -295,25 +350,27 @@ def _node(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: A
     out.node_x[row] = _coordinate(lon, survey[_GRANULARITY], survey[_LON_OFFSET], 1_800_000_000)
     out.node_y[row] = _coordinate(lat, survey[_GRANULARITY], survey[_LAT_OFFSET], 900_000_000)
     at[_NODES] += 1
-    at[_NODE_TAGS] = _tags(
-        buf, keys, values, row, at[_NODE_TAGS], out.node_tag_row, out.node_tag_key, out.node_tag_value
-    )
+    columns = (out.node_tag_row, out.node_tag_key, out.node_tag_value, out.node_tag_day)
+    at[_NODE_TAGS] = _tags(buf, keys, values, row, day, at[_NODE_TAGS], columns)
 
 
 @_compiled  # type: ignore[untyped-decorator]
-def _way(buf: Bytes, pos: int, end: int, at: IntArray, out: Any) -> None:
+def _way(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
     keys = values = (0, 0)
+    day = 0
     row = at[_WAYS]
     while pos < end:
         field, pos = _varint(buf, pos, end)
         if field == 8:
             out.way_id[row], pos = _varint(buf, pos, end)
-        elif field in (18, 26, 66):
+        elif field in (18, 26, 34, 66):
             stop, pos = _length(buf, pos, end)
             if field == 18:
                 keys = (pos, stop)
             elif field == 26:
                 values = (pos, stop)
+            elif field == 34:
+                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
             else:
                 ref = np.int64(0)
                 while pos < stop:
@@ -326,25 +383,27 @@ def _way(buf: Bytes, pos: int, end: int, at: IntArray, out: Any) -> None:
             pos = _skip(buf, pos, end, field & 7)
     out.way_stop[row] = at[_REFS]
     at[_WAYS] += 1
-    at[_WAY_TAGS] = _tags(
-        buf, keys, values, row, at[_WAY_TAGS], out.way_tag_row, out.way_tag_key, out.way_tag_value
-    )
+    columns = (out.way_tag_row, out.way_tag_key, out.way_tag_value, out.way_tag_day)
+    at[_WAY_TAGS] = _tags(buf, keys, values, row, day, at[_WAY_TAGS], columns)
 
 
 @_compiled  # type: ignore[untyped-decorator]
-def _relation(buf: Bytes, pos: int, end: int, at: IntArray, out: Any) -> None:
+def _relation(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
     keys = values = roles = refs = kinds = (0, 0)
+    day = 0
     row = at[_RELATIONS]
     while pos < end:
         field, pos = _varint(buf, pos, end)
         if field == 8:
             out.relation_id[row], pos = _varint(buf, pos, end)
-        elif field in (18, 26, 66, 74, 82):
+        elif field in (18, 26, 34, 66, 74, 82):
             stop, pos = _length(buf, pos, end)
             if field == 18:
                 keys = (pos, stop)
             elif field == 26:
                 values = (pos, stop)
+            elif field == 34:
+                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
             elif field == 66:
                 roles = (pos, stop)
             elif field == 74:
@@ -366,16 +425,8 @@ def _relation(buf: Bytes, pos: int, end: int, at: IntArray, out: Any) -> None:
         at[_MEMBERS] += 1
     out.member_stop[row] = at[_MEMBERS]
     at[_RELATIONS] += 1
-    at[_RELATION_TAGS] = _tags(
-        buf,
-        keys,
-        values,
-        row,
-        at[_RELATION_TAGS],
-        out.relation_tag_row,
-        out.relation_tag_key,
-        out.relation_tag_value,
-    )
+    columns = (out.relation_tag_row, out.relation_tag_key, out.relation_tag_value, out.relation_tag_day)
+    at[_RELATION_TAGS] = _tags(buf, keys, values, row, day, at[_RELATION_TAGS], columns)
 
 
 @_compiled  # type: ignore[untyped-decorator]
@@ -400,9 +451,9 @@ def _fill(buf: Bytes, survey: IntArray, out: Any) -> IntArray:
             elif kind == 2:
                 _dense(buf, pos, stop, survey, at, out)
             elif kind == 3:
-                _way(buf, pos, stop, at, out)
+                _way(buf, pos, stop, survey, at, out)
             else:
-                _relation(buf, pos, stop, at, out)
+                _relation(buf, pos, stop, survey, at, out)
             pos = stop
     return at
 
@@ -441,13 +492,15 @@ def decode_block(data: bytes) -> Block:
 
 _SIZES = {
     **dict.fromkeys(("node_id", "node_x", "node_y"), _NODES),
-    **dict.fromkeys(("node_tag_row", "node_tag_key", "node_tag_value"), _NODE_TAGS),
+    **dict.fromkeys(("node_tag_row", "node_tag_key", "node_tag_value", "node_tag_day"), _NODE_TAGS),
     **dict.fromkeys(("way_id", "way_stop"), _WAYS),
     "way_ref": _REFS,
-    **dict.fromkeys(("way_tag_row", "way_tag_key", "way_tag_value"), _WAY_TAGS),
+    **dict.fromkeys(("way_tag_row", "way_tag_key", "way_tag_value", "way_tag_day"), _WAY_TAGS),
     **dict.fromkeys(("relation_id", "member_stop"), _RELATIONS),
     **dict.fromkeys(("member_ref", "member_kind", "member_role"), _MEMBERS),
-    **dict.fromkeys(("relation_tag_row", "relation_tag_key", "relation_tag_value"), _RELATION_TAGS),
+    **dict.fromkeys(
+        ("relation_tag_row", "relation_tag_key", "relation_tag_value", "relation_tag_day"), _RELATION_TAGS
+    ),
     **dict.fromkeys(("text_start", "text_stop"), _TEXTS),
 }
 _LONG = (

@@ -42,6 +42,13 @@ class TagTable:
     texts: list[str]
     codes: dict[str, int]
     """Positions of the texts, filled when first asked for."""
+    day: npt.NDArray[np.int32]
+    """Day of the last edit of the object of each tag, counted from 1970-01-01; 0 where the file does not say."""
+
+    def edited(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        """Days of the last edits of some objects that have tags; 0 where unknown."""
+        first = np.searchsorted(self.row, rows, side="left")
+        return self.day[first] if len(rows) else np.empty(0, dtype=np.int32)
 
     def code(self, text: str) -> int:
         """Position of a text in ``texts``, -1 where no object carries it."""
@@ -225,10 +232,10 @@ def raw_osm(
     }
     tags = {}
     for kind, rows in order.items():
-        row, key, value = (columns[f"{kind}_tag_{part}"] for part in ("row", "key", "value"))
+        row, key, value, day = (columns[f"{kind}_tag_{part}"] for part in ("row", "key", "value", "day"))
         if rows is not None:
-            row, key, value = _follow(rows, len(columns[f"{kind}_id"]), row, key, value)
-        tags[kind] = TagTable(row, key, value, texts, codes)
+            row, key, value, day = _follow(rows, len(columns[f"{kind}_id"]), row, key, value, day)
+        tags[kind] = TagTable(row, key, value, texts, codes, day)
     node, way, relation = order["node"], order["way"], order["relation"]
     way_offsets, way_refs = _ragged(columns["way_stop"], way, columns["way_ref"])
     member_offsets, *members = _ragged(

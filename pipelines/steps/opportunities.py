@@ -32,6 +32,8 @@ from pipelines.steps.streets import features_of, load_network
 from pipelines.store import Artifact
 from pipelines.tables_out import write_parquet
 
+_SURVEYS = ("check_date", "survey:date")
+_DATE = re.compile(r"(19|20)\d\d-[01]\d-[0-3]\d")
 INSIDE_STEP_M = 10.0
 """[m] Whoever walks inside a park is in it: points along its paths stand this far apart at most."""
 
@@ -172,6 +174,7 @@ def opportunities_artifact(
         main = loaded.get("walk") or next(iter(loaded.values()))
         access = access_points(found.table, main, features)
         places, access = attach(found.table, access, loaded, max_snap_m=ctx.config.scoring.max_snap_m)
+        places["seen"] = last_seen(places["sources"], features)
         write_parquet(places, folder / "opportunities.parquet")
         write_parquet(access, folder / "access_points.parquet")
         return {
@@ -188,6 +191,43 @@ def opportunities_artifact(
 def _without_weight(category: Category) -> Category:
     """A category as far as its places depend on it: the weight only matters to the score."""
     return _weighted(category, 1.0)
+
+
+def last_seen(sources: pd.Series, features: gpd.GeoDataFrame) -> pd.Series:
+    """
+    When each place was last edited or surveyed by somebody: the latest over its sources.
+
+    Parameters
+    ----------
+    sources
+        ``node/1;way/2`` of each place.
+    features
+        ``id``, ``tags`` (``check_date``, ``survey:date``), and ``edited`` where the extract has it.
+
+    Returns
+    -------
+    pandas.Series
+        ISO dates; None where the data do not say (files, extracts without metadata).
+    """
+    edited = (
+        features["edited"].to_numpy(np.int64) if "edited" in features else np.zeros(len(features), np.int64)
+    )
+    known = {
+        i: max(
+            date,
+            *(str(tags.get(key, ""))[:10] for key in _SURVEYS if _DATE.match(str(tags.get(key, "")))),
+            "",
+        )
+        for i, tags, date in zip(features["id"], features["tags"], _iso(edited), strict=True)
+    }
+    latest = [max((known.get(i, "") for i in text.split(";")), default="") for text in sources]
+    return pd.Series([date or None for date in latest], index=sources.index, dtype=object)
+
+
+def _iso(days: npt.NDArray[np.int64]) -> list[str]:
+    """Days since 1970-01-01 as ISO dates; empty for 0, and for the first days, which stand for no date at all."""
+    dates = np.datetime_as_string(days.astype("datetime64[D]"))
+    return [str(d) if n > 1 else "" for d, n in zip(dates, days, strict=True)]
 
 
 def access_points(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
+import h3.api.numpy_int as h3
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import shapely
 
 from engine.cells import street_pieces
-from engine.confidence import EXACT_SNAP_M, Rules, cell_confidence
+from engine.confidence import EVERYWHERE, EXACT_SNAP_M, Rules, cell_confidence, completeness
 from engine.equity import weighted_mean
 from engine.places.category import Category
 from engine.places.ladder import green_distances, ladder_summary
@@ -23,6 +25,7 @@ from engine.sensitivity import ranking_sensitivity, sensitivity_summary
 from engine.snapping import Snaps
 from engine.typology import cell_types
 from pipelines.config import Mode
+from pipelines.errors import ConfigError
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
 from pipelines.steps.opportunities import OpportunityTables, destinations_for
@@ -109,6 +112,7 @@ def portrait_artifact(
         "cutoff_min": scoring.cutoff_min,
         "max_snap_m": scoring.max_snap_m,
         "city": ctx.config.area.name,
+        "known": {name: o.known for name, o in ctx.config.opportunities.items() if o.known is not None},
     }
 
     def build(folder: Path) -> dict[str, Any]:
@@ -116,14 +120,19 @@ def portrait_artifact(
         summary = json.loads(scores.file("summary.json").read_text("utf-8"))
         tables = OpportunityTables.load(opportunities)
         weights = {name: categories[name].weight for name in counted}
+        mapped = _mapped(ctx, cells, tables)
         columns: dict[str, Any] = {"h3_cell": cells["h3_cell"]}
         for mode in ctx.config.modes:
             figures = summary["modes"][mode]
             own = cells.assign(no_network=cells[f"{mode}_score"].isna())
             columns |= _types(own, mode, counted, categories, figures, decay_of_run(ctx))
-            columns |= _confidence(own, mode, _snapped(tables, mode), list(categories), figures, _rules(ctx))
+            seen = _snapped(tables, mode)
+            columns |= _confidence(own, mode, seen, list(categories), figures, _rules(ctx), mapped)
             columns |= _sensitivity(own, mode, weights, figures, decay_of_run(ctx))
         distances = pd.read_parquet(green.file("green.parquet")) if green else pd.DataFrame()
+        summary["completeness"] = (
+            [] if mapped is None else json.loads(mapped.ratios.to_json(orient="records"))
+        )
         summary["resolution_panel"] = panel_rows(panel)
         summary["places"] = _counts(tables, ctx.config.modes)
         summary["parks_without_entrance"] = sorted(tables.places.loc[tables.places["no_entrance"], "id"])
@@ -172,8 +181,53 @@ def _snapped(tables: OpportunityTables, mode: Mode) -> gpd.GeoDataFrame:
     """Places that the mode reaches, with the shortest walk from a street to one of their doors."""
     access = tables.access[tables.access[f"{mode}_street"] >= 0]
     leg = access.groupby("place")[f"{mode}_access_m"].min()
-    places = tables.places.iloc[leg.index.to_numpy()]
+    seen = pd.to_datetime(tables.places["seen"])
+    age = (seen.max() - seen).dt.days / 365.25
+    places = tables.places.assign(age_years=age).iloc[leg.index.to_numpy()]
     return places.assign(snap_m=leg.to_numpy(np.float64))
+
+
+class _Mapped(NamedTuple):
+    """What is mapped of what is known to exist, and the neighbourhoods that counts are known for."""
+
+    ratios: pd.DataFrame
+    zones: gpd.GeoDataFrame | None
+
+
+def _mapped(ctx: Context, cells: gpd.GeoDataFrame, tables: OpportunityTables) -> _Mapped | None:
+    """
+    Places inside the area against the known counts of the configuration; None where there are none.
+
+    Raises
+    ------
+    ConfigError
+        Counts are given for a neighbourhood that the run does not have.
+    """
+    rows: list[tuple[str, str, int]] = []
+    names = {str(n) for n in cells["neighbourhood"].dropna()} if "neighbourhood" in cells else set()
+    for category, settings in ctx.config.opportunities.items():
+        if isinstance(settings.known, int):
+            rows.append((category, EVERYWHERE, settings.known))
+        for zone, count in settings.known.items() if isinstance(settings.known, dict) else ():
+            if zone not in names:
+                known = ", ".join(sorted(names)[:5]) or "none: give area.neighbourhoods"
+                msg = f"opportunities.{category}.known names {zone!r}; the run's neighbourhoods are {known}"
+                raise ConfigError(msg)
+            rows.append((category, zone, count))
+    if not rows:
+        return None
+    points = shapely.get_coordinates(shapely.point_on_surface(tables.places.geometry.to_numpy()))
+    resolution = ctx.config.area.resolution
+    of = [f"{h3.latlng_to_cell(lat, lon, resolution):x}" for lon, lat in points]
+    inside = tables.places[np.isin(of, cells["h3_cell"].to_numpy())]
+    zones = None
+    if names:
+        outlines = cells[cells["neighbourhood"].notna()].dissolve("neighbourhood")
+        zones = gpd.GeoDataFrame(
+            {"zone": outlines.index.astype(str)}, geometry=outlines.geometry.to_numpy(), crs=cells.crs
+        )
+    counts = pd.DataFrame(rows, columns=["category", "zone", "known"])
+    return _Mapped(completeness(inside, counts, zones=zones), zones)
 
 
 def _confidence(
@@ -183,9 +237,11 @@ def _confidence(
     names: list[str],
     figures: dict[str, Any],
     rules: Rules,
+    mapped: _Mapped | None,
 ) -> dict[str, Any]:
     """Confidence of each cell in each category, and its mean in the figures of the mode."""
-    table = cell_confidence(cells, places, mode=mode, categories=names, rules=rules)
+    against = {} if mapped is None else {"ratios": mapped.ratios, "zones": mapped.zones}
+    table = cell_confidence(cells, places, mode=mode, categories=names, rules=rules, **against)
     residents = residents_of(cells)
     weight = np.ones(len(cells)) if residents is None else residents
     columns: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 from pydantic import ValidationError
 
 from engine.network.build import build_network
@@ -153,7 +154,7 @@ class OsmSource:
             extract = self.extract
             features = extract.features.copy()
             features["tags"] = [json.dumps(t, sort_keys=True, ensure_ascii=False) for t in features["tags"]]
-            write_parquet(features[["id", "tags", "geometry"]], folder / "features.parquet")
+            write_parquet(features[["id", "tags", "edited", "geometry"]], folder / "features.parquet")
             info = extract.info
             facts = {
                 "timestamp": info.timestamp or self.ctx.config.source.timestamp,
@@ -207,8 +208,9 @@ class TableSource:
         def build(folder: Path) -> dict[str, Any]:
             nodes = self.tables.nodes
             bbox = [float(f(nodes[c])) for f, c in ((min, "lon"), (min, "lat"), (max, "lon"), (max, "lat"))]
-            empty = gpd.GeoDataFrame({"id": [], "tags": []}, geometry=[], crs="EPSG:4326")
-            write_parquet(empty.astype({"id": str, "tags": str}), folder / "features.parquet")
+            empty = gpd.GeoDataFrame({"id": [], "tags": [], "edited": []}, geometry=[], crs="EPSG:4326")
+            kinds = {"id": str, "tags": str, "edited": np.int32}
+            write_parquet(empty.astype(kinds), folder / "features.parquet")
             facts = {
                 "timestamp": self.ctx.config.source.timestamp,
                 "bbox": bbox,

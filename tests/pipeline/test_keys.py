@@ -45,6 +45,7 @@ MOVES = [
     "opportunities.shops.exclude={shop=['supermarket']}",
     "opportunities.shops.dedup_radius_m=2000",
     "opportunities.shops.weight=0",
+    "opportunities.shops.known=100",
     "opportunities.shops.label_en=Bakers",
     "opportunities.cafes={osm={amenity='cafe'}, weight=1}",
     "opportunities.green.min_area_ha=2",

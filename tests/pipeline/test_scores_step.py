@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+from shapely import box
 
 from engine.places.green import GREEN_LADDER
 from engine.published import beside_published
 from pipelines.compute import run
+from pipelines.errors import ConfigError
 from pipelines.rundir import RunDirectory
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
@@ -41,6 +44,48 @@ def test_a_cell_at_the_end_of_the_data_that_seems_too_far_is_not_trusted(
     assert far.any()
     assert (portrait.loc[far, "walk_sorting_confidence"] <= 0.5).all()
     assert set(portrait.loc[far, "walk_sorting_because"]) <= {"edge", "snap"}
+
+
+def test_places_know_when_somebody_last_saw_them_and_old_ones_are_trusted_less(
+    demo_run: RunDirectory, portrait: pd.DataFrame
+) -> None:
+    """The extract is of April 2019; its edits reach back to 2010 and confidence falls from two years on."""
+    seen = pd.to_datetime(demo_run.opportunities["seen"])
+    assert seen.notna().all()
+    assert seen.max() <= pd.Timestamp("2019-04-22")
+    assert seen.min() < pd.Timestamp("2017-04-22")
+    assert (portrait.filter(regex="_because$") == "age").to_numpy().any()
+
+
+def test_confidence_is_at_most_what_is_mapped_of_what_is_known(
+    demo_run: RunDirectory, demo_cache: Path, tmp_path: Path
+) -> None:
+    shops = int((demo_run.opportunities["category"] == "shops").sum())
+    halves = files_with_halves(tmp_path)
+    own = [f"area.neighbourhoods='{halves}'", f"opportunities.shops.known={2 * shops}"]
+    doubled = run(DEMO, out=tmp_path / "doubled", cache=demo_cache, overrides=own)
+    (row,) = doubled.summary["completeness"]
+    assert (row["zone"], row["known"]) == ("everywhere", 2 * shops)
+    assert row["ratio"] == pytest.approx(row["mapped"] / row["known"])
+    assert row["mapped"] <= shops
+    trusted = pd.read_parquet(doubled.path / "portrait.parquet")
+    assert (trusted["walk_shops_confidence"] <= row["ratio"] + 1e-6).all()
+    own[1] = f"opportunities.shops.known={{West={10 * shops}, East=1}}"
+    split = run(DEMO, out=tmp_path / "split", cache=demo_cache, overrides=own)
+    confidence = pd.read_parquet(split.path / "portrait.parquet")["walk_shops_confidence"]
+    west = split.cells["neighbourhood"] == "West"
+    assert confidence[west].max() < 0.1 < confidence[~west].max()
+    own[1] = "opportunities.shops.known={North=3}"
+    with pytest.raises(ConfigError, match="names 'North'; the run's neighbourhoods are East, West"):
+        run(DEMO, out=tmp_path / "no", cache=demo_cache, overrides=own)
+
+
+def files_with_halves(folder: Path) -> Path:
+    """West and east of the town, as neighbourhoods."""
+    shapes = [box(24.93, 60.16, 24.944, 60.18), box(24.944, 60.16, 24.96, 60.18)]
+    halves = gpd.GeoDataFrame({"name": ["West", "East"]}, geometry=shapes, crs="EPSG:4326")
+    halves.to_file(folder / "halves.geojson")
+    return folder / "halves.geojson"
 
 
 def test_types_add_up_to_the_cells(demo_run: RunDirectory, portrait: pd.DataFrame) -> None:

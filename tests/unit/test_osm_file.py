@@ -231,7 +231,31 @@ def test_bounds_keep_what_touches_the_box(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_unless_asked(town: Path) -> None:
     features = read_osm(town).features
-    assert len(features) == 0 and list(features.columns) == ["id", "tags", "geometry"]
+    assert len(features) == 0 and list(features.columns) == ["id", "tags", "edited", "geometry"]
+
+
+DATED = """<?xml version="1.0"?><osm version="0.6">
+<node id="1" version="1" timestamp="2019-04-21T09:50:14Z" lon="0" lat="0"><tag k="shop" v="bakery"/></node>
+<node id="2" version="1" timestamp="1969-01-01T00:00:00Z" lon="0" lat="0.001"><tag k="shop" v="x"/></node>
+<node id="3" version="1" lon="0.001" lat="0.001"><tag k="shop" v="y"/></node>
+<way id="4" version="2" timestamp="2012-02-29T23:59:59Z"><nd ref="1"/><nd ref="2"/><nd ref="3"/><nd ref="1"/>
+<tag k="shop" v="mall"/></way>
+<relation id="5" version="1" timestamp="2023-12-31T00:00:00Z"><member type="way" ref="4" role="outer"/>
+<tag k="type" v="multipolygon"/><tag k="shop" v="mall"/></relation></osm>"""
+
+
+@pytest.mark.parametrize("options", [None, "pbf", "pbf,pbf_dense_nodes=false", "pbf,add_metadata=timestamp"])
+def test_the_day_of_the_last_edit_of_every_kind_of_object(tmp_path: Path, options: str | None) -> None:
+    path = tmp_path / "dated.osm"
+    path.write_text(DATED, encoding="utf-8")
+    if options is not None:
+        packed = tmp_path / "dated.osm.pbf"
+        with osmium.SimpleWriter(osmium.io.File(str(packed), options)) as writer:
+            osmium.apply(str(path), writer)
+        path = packed
+    features = read_osm(path, keep={"shop": None}).features
+    days = np.datetime_as_string(features["edited"].to_numpy().astype("datetime64[D]"))
+    assert days.tolist() == ["2019-04-21", "1970-01-01", "1970-01-01", "2012-02-29", "2023-12-31"]
 
 
 # --- bad input --------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ class CategoryExplanation:
             "minutes": self.minutes,
             "served": self.served,
             "threshold_min": self.threshold_min,
-            "slack_min": self.slack_min,
+            "slack_min": None if self.slack_min is None else round(self.slack_min, 6),
             "speed_needed_kmh": self.speed_needed_kmh,
             "nearest": None if self.nearest is None else vars(self.nearest).copy(),
             "runner_up": None if self.runner_up is None else vars(self.runner_up).copy(),

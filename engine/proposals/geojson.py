@@ -149,7 +149,7 @@ def _edit(number: int, feature: object, ignored: list[str]) -> Edit:
         f'feature {number} ("{label}")' if isinstance(label, str) and label.strip() else f"feature {number}"
     )
     kind_name = properties.get("edit")
-    if kind_name not in _KINDS:
+    if not isinstance(kind_name, str) or kind_name not in _KINDS:
         near = difflib.get_close_matches(str(kind_name), list(_KINDS), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         msg = f"{where}: property 'edit' is {kind_name!r}; expected one of {', '.join(_KINDS)}{hint}"

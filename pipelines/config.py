@@ -681,13 +681,17 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".json":
             manifest = json.loads(raw)
-            return dict(manifest["config"])
+            if isinstance(manifest, dict) and isinstance(manifest.get("config"), dict):
+                return dict(manifest["config"])
+            raise KeyError("config")
         return tomllib.loads(raw.decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not valid TOML: {error}"
     except UnicodeDecodeError as error:
         msg = f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
-    except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+    except RecursionError:
+        msg = f"{path} is not a configuration: its values are nested too deeply"
+    except (json.JSONDecodeError, KeyError):
         msg = f"{path} is not the manifest of a run: it has no readable member 'config'"
     raise ConfigError(msg)
 
@@ -700,7 +704,7 @@ def _apply_override(tables: dict[str, Any], override: str) -> None:
         raise ConfigError(msg)
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text
     here = tables
     for part in parts[:-1]:

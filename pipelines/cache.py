@@ -181,7 +181,8 @@ def _evict(root: Path, entry: Entry) -> bool:
     try:
         with _own_lock(root, entry).acquire(timeout=0):
             with eviction_lock(root):
-                if not entry.path.exists() or _in_use(_last_use(entry.path), _oldest_lease(root)):
+                used = entry.kind != "leftover" and _in_use(_last_use(entry.path), _oldest_lease(root))
+                if used or not entry.path.exists():
                     return False
                 grave = entry.path.with_name(f"{_DEAD}{entry.path.name}-{os.getpid()}")
                 entry.path.rename(grave)

@@ -681,9 +681,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".json":
             manifest = json.loads(raw)
-            if isinstance(manifest, dict) and isinstance(manifest.get("config"), dict):
-                return dict(manifest["config"])
-            raise KeyError("config")
+            return {**manifest["config"]}
         return tomllib.loads(raw.decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         msg = f"{path} is not valid TOML: {error}"
@@ -691,7 +689,7 @@ def _read_tables(path: Path) -> dict[str, Any]:
         msg = f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
     except RecursionError:
         msg = f"{path} is not a configuration: its values are nested too deeply"
-    except (json.JSONDecodeError, KeyError):
+    except (json.JSONDecodeError, KeyError, TypeError):
         msg = f"{path} is not the manifest of a run: it has no readable member 'config'"
     raise ConfigError(msg)
 

@@ -508,6 +508,96 @@ def compare(
 
 
 @cli.command()
+@click.argument("run", type=_EXISTING)
+@click.argument("points", metavar="POINTS", type=_EXISTING)
+@click.option("--category", help="Category of every idea (default: the file's column 'category').")
+@click.option(
+    "--within-m",
+    type=click.FloatRange(0, 10_000),
+    default=150.0,
+    show_default=True,
+    help="Ideas of one category no farther apart are taken as one.",
+)
+@click.option("--count", type=click.IntRange(min=1), help="Ranks to give (default: all).")
+@click.option(
+    "--top", type=click.IntRange(1, 200), default=10, show_default=True, help="Ranks in --proposal."
+)
+@click.option("--proposal", type=_EXISTING, help="Write the first ranks as a proposal for `proche compare`.")
+@click.option(
+    "-o", "--output", type=_EXISTING, help="GeoJSON or CSV file to write (default: a table on stdout)."
+)
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+@_json_option
+def rank(
+    run: Path,
+    points: Path,
+    *,
+    category: str | None,
+    within_m: float,
+    count: int | None,
+    top: int,
+    proposal: Path | None,
+    output: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Rank the ideas in POINTS (CSV or GeoJSON) by what each adds to those above it in RUN, neighbours as one."""
+    from pipelines.progress import Progress
+    from pipelines.proposals import open_base
+    from pipelines.ranking import best_proposal, rank_ideas, read_ideas
+    from pipelines.rundir import RunDirectory
+    from pipelines.tables_out import export_table
+
+    base = open_base(RunDirectory.open(run))
+    ideas = read_ideas(points, base, category=category)
+    progress = Progress() if quiet else Progress.to_stderr()
+    table = rank_ideas(base, ideas, within_m=within_m, count=count, progress=progress)
+    if proposal is not None:
+        _write_json(best_proposal(table, top=top, name=f"Best of {points.stem}"), proposal)
+    if output is not None:
+        form = "csv" if output.suffix.casefold() == ".csv" else "geojson"
+        export_table(table, output, form=form, layer="ideas")
+        click.echo(str(output))
+        return
+    plain = table.drop(columns="geometry").assign(
+        lon=table.geometry.x.round(6), lat=table.geometry.y.round(6)
+    )
+    _print_table(
+        plain if as_json else plain[plain["head"]].head(top).drop(columns=["head", "reason"]), as_json=as_json
+    )
+
+
+@cli.command()
+@click.argument("run", type=_EXISTING)
+@click.option(
+    "--kind", type=click.Choice(["speed30", "bridge", "railway", "bike_links", "parks_closed"]), required=True
+)
+@click.option(
+    "--speed-kmh", type=click.FloatRange(3, 130), default=30.0, show_default=True, help="Of speed30."
+)
+@click.option(
+    "--km", type=click.FloatRange(min=0, min_open=True), help="Of bike_links (default: as many as today)."
+)
+@click.option("--name", help="Only bridges, railways or streets whose name holds this.")
+@click.option(
+    "--top", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Entries of the ranking."
+)
+@click.option("-o", "--output", type=_EXISTING, help="Proposal file to write (default: stdout).")
+@click.option("--quiet", is_flag=True, help="No progress lines.")
+def counterfactual(run: Path, *, output: Path | None, quiet: bool, **asked: Any) -> None:
+    """Make the proposal of a standing question, with a ranking where there is a choice, for `proche compare`."""
+    from pipelines.counterfactual import Asked, needs_calm
+    from pipelines.counterfactual import counterfactual as make
+    from pipelines.progress import Progress
+    from pipelines.proposals import open_base
+    from pipelines.rundir import RunDirectory
+
+    base = open_base(RunDirectory.open(run), calm=needs_calm(str(asked["kind"])))
+    made = make(base, Asked(**asked), progress=Progress() if quiet else Progress.to_stderr())
+    _write_json(made, output)
+
+
+@cli.command()
 @click.argument("runs", nargs=-1, type=_EXISTING)
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")

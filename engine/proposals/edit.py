@@ -134,7 +134,7 @@ class AddStreet(Edit):
 @dataclass(frozen=True)
 class StreetChoice(Edit):
     """
-    Existing streets: those of OpenStreetMap ways, those along a drawn line, the nearest to a point.
+    Existing streets: of OpenStreetMap ways, along a drawn line, nearest to a point, with their middle in a polygon.
 
     Attributes
     ----------

@@ -399,10 +399,12 @@ _KINDS: dict[str, _Kind] = {
         OpenSchoolyard, _POINT, (), ("id", "school_category", "category", "capacity"), needs_geometry=False
     ),
     "add_street": _Kind(AddStreet, _LINE, (), ("modes", "speed_kmh", "oneway", "lts", "connect")),
-    "remove_street": _Kind(RemoveStreet, (*_POINT, *_LINE), (), ("osm_way", "modes"), needs_geometry=False),
+    "remove_street": _Kind(
+        RemoveStreet, (*_POINT, *_LINE, *_AREA), (), ("osm_way", "modes"), needs_geometry=False
+    ),
     "change_street": _Kind(
         ChangeStreet,
-        (*_POINT, *_LINE),
+        (*_POINT, *_LINE, *_AREA),
         (),
         ("osm_way", "modes", "speed_kmh", "max_speed_kmh", "direction", "lts", "cycleway", "width_m"),
         needs_geometry=False,

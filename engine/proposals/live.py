@@ -64,6 +64,14 @@ class _Before(NamedTuple):
     """Place that was added or removed, -1 where streets changed."""
 
 
+class CellChange(NamedTuple):
+    """Cells that an operation touched, and their mean times [min] before and after, shape (cells, categories)."""
+
+    cells: _Int
+    before: npt.NDArray[np.float64]
+    after: npt.NDArray[np.float64]
+
+
 class _Scratch(NamedTuple):
     """What searches and counts write on; see `engine.proposals.recount`."""
 
@@ -565,6 +573,13 @@ class Live:
         """Bring every count up to date."""
         for live in self.modes.values():
             live.count()
+
+    def latest(self) -> dict[str, CellChange]:
+        """What the latest operation changed in each mode that it was done in."""
+        return {
+            mode: CellChange(b.cells, b.times[:, :, 0], self.modes[mode].times[b.cells][:, :, 0])
+            for mode, b in self._done[-1].modes.items()
+        }
 
     @property
     def depth(self) -> int:

@@ -372,6 +372,8 @@ def _chosen(edit: StreetChoice, view: StreetView) -> npt.NDArray[np.int64]:
     if not len(near):
         return near
     lines = np.array([view.index.line(int(s)) for s in near], dtype=object)
+    if shape.geom_type.endswith("Polygon"):
+        return near[_middle_in(shape, lines)]
     if edit.osm_way and shape.geom_type == "Point":
         return near
     if shape.geom_type == "Point":
@@ -539,14 +541,20 @@ def _inside(edit: SpeedArea, view: StreetView) -> npt.NDArray[np.int64]:
     near = view.index.near(area, 0.0)[0]
     near = near[view.open[near]]
     lines = np.array([view.index.line(int(s)) for s in near], dtype=object)
-    middle = shapely.line_interpolate_point(lines, 0.5, normalized=True)
-    shapely.prepare(area)
-    inside: npt.NDArray[np.int64] = near[np.asarray(shapely.intersects(area, middle), dtype=bool)]
+    inside = near[_middle_in(area, lines)]
     if edit.keep_highway is None:
         major = view.attribute("major", missing=False).astype(bool)
         return np.asarray(inside[~major[inside]])
     highway = view.attribute("highway", missing="")[inside].astype(str)
     return np.asarray(inside[~np.isin(highway, edit.keep_highway)])
+
+
+def _middle_in(area: Any, lines: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """Lines whose middle lies in an area."""
+    shapely.prepare(area)
+    return np.asarray(
+        shapely.intersects(area, shapely.line_interpolate_point(lines, 0.5, normalized=True)), dtype=bool
+    )
 
 
 def _calmed(edit: SpeedArea, standing: Standing, operations: dict[str, Operation], counts: list[str]) -> None:

@@ -196,6 +196,11 @@ def read_places(
     return PlacesRead(places.reset_index(drop=True), rejected, report)
 
 
+def columns_of(path: Path) -> list[str]:
+    """Names of the columns of a file of places, whatever its format."""
+    return [str(c) for c in _read_rows(path, PlaceOptions()).columns]
+
+
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(v) for v in value) if isinstance(value, list | tuple) else (str(value),)
 

@@ -23,7 +23,7 @@ from engine.network.street_network import StreetNetwork
 from engine.osm_extract import OsmExtract
 from engine.places.category import Category, features_filter
 from pipelines.config import Bike, Mode, Street30, Walk
-from pipelines.errors import ConfigError
+from pipelines.errors import ConfigError, SourceError
 from pipelines.resources import configs_folder
 from pipelines.sources.boundary import read_boundary
 from pipelines.sources.osm_cut import CUT_FILE, read_cut
@@ -137,7 +137,9 @@ class OsmSource:
         """The extract in memory: of the cut that a batch made for this box, else of the whole file."""
         cut = self.ctx.store.find("cut", self.cut_key)
         if cut is None:
-            return read_osm(self.file.path, keep=self.keep, bounds=self.bounds)
+            found = read_osm(self.file.path, keep=self.keep, bounds=self.bounds)
+            _refuse_another_place(found, self.file.path, self.bounds)
+            return found
         raw = read_cut(cut.file(CUT_FILE))
         return assemble(raw, source=str(self.file.path), keep=self.keep, bounds=self.bounds)
 
@@ -166,6 +168,23 @@ class OsmSource:
             return facts
 
         return self.ctx.artifact("extract", self.needs, build)
+
+
+def _refuse_another_place(extract: OsmExtract, path: Path, bounds: Bounds | None) -> None:
+    """A file without ways, or of somewhere else, is a mistake, and no city without streets."""
+    if not extract.info.counts["ways"]:
+        msg = f"{path}: holds no way, so no street; expected an extract of OpenStreetMap with its ways"
+        raise SourceError(msg)
+    box = extract.info.bbox
+    if bounds is None or extract.info.counts["highway_ways"]:
+        return
+    if box[2] < bounds[0] or bounds[2] < box[0] or box[3] < bounds[1] or bounds[3] < box[1]:
+        here, there = (", ".join(f"{side:.4f}" for side in sides) for sides in (box, bounds))
+        msg = (
+            f"{path}: covers {here} (west, south, east, north); expected the study area and the belt around it, "
+            f"{there}: take the extract of this area, or correct area.bbox (longitude comes first)"
+        )
+        raise SourceError(msg)
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -432,6 +433,19 @@ def test_history_files_are_refused(tmp_path: Path) -> None:
     pbf = converted(source, tmp_path / "history.osh.pbf", "osh.pbf")
     with pytest.raises(SourceError, match="time-filter"):
         read_osm(pbf)
+
+
+@pytest.mark.parametrize("mark", ['visible="false"', "action='delete'"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress], ids=["osm", "gz", "bz2"])
+def test_deleted_objects_do_not_come_to_life(
+    tmp_path: Path, mark: str, pack: Callable[[bytes], bytes]
+) -> None:
+    text = f'<osm version="0.6"><node id="1" lon="1" lat="1"/><node id="2" {mark} lon="1" lat="1"/></osm>'
+    (tmp_path / "edited.osm").write_bytes(pack(text.encode()))
+    with pytest.raises(SourceError, match=r"deleted objects .*time-filter"):
+        read_osm(tmp_path / "edited.osm")
+    (tmp_path / "plain.osm").write_bytes(pack(text.replace(mark, 'visible="true"').encode()))
+    assert read_osm(tmp_path / "plain.osm").info.counts["nodes"] == 2
 
 
 def test_locations_on_ways_are_refused_with_a_remedy(tmp_path: Path, town: Path) -> None:

@@ -279,7 +279,7 @@ class _Report:
 
     def _reserve(self, gap: Any) -> str:
         parts = [
-            f"{n} {self.words('cells')} {self.words(key)}"
+            f"{self.words.count(n, 'cells')} {self.words(key)}"
             for n, key in ((gap.unreachable_cells, "unreachable"), (gap.edge_cells, "at_edge"))
             if n
         ]
@@ -287,9 +287,9 @@ class _Report:
 
     def _who(self, gap: Any) -> str:
         w, residents = self.words, gap.residents
-        cells = f"{w.number(gap.cells)} {w('cells')}"
+        cells = w.count(gap.cells, "cells")
         known = residents is not None and np.isfinite(residents)
-        return f"{w.number(residents)} {w('residents')}, {cells}" if known else cells
+        return f"{w.count(residents, 'residents')}, {cells}" if known else cells
 
     def _equity(self) -> str:
         w = self.words

@@ -15,9 +15,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "title": ("fifteen-minute report", "rapport du quart d'heure"),
     "lead": (
         "What people reach within {within} min of home. {mode}, unless a table says otherwise. Computed {created} by "
-        "Proche {version}; map data of {data}.",
+        "Proche {version}; map data: {data}.",
         "Ce que l'on atteint en {within} min de chez soi. {mode}, sauf mention contraire. Calculé le {created} par "
-        "Proche {version} ; données cartographiques du {data}.",
+        "Proche {version} ; données cartographiques : {data}.",
     ),
     "unknown_date": ("unknown date", "date inconnue"),
     "walk": ("On foot", "À pied"),
@@ -88,7 +88,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "confidence": ("confidence", "confiance"),
     "curves": ("Share of {by} by minutes", "Part des {by} selon les minutes"),
     "green": ("Green space, in metres along streets", "Espaces verts, en mètres de rue"),
-    "ladder": ("{ha} ha within {m} m", "{ha} ha à {m} m"),
+    "ladder": ("{ha}\u00a0ha within {m}\u00a0m", "{ha}\u00a0ha à {m}\u00a0m"),
     "share": ("share", "part"),
     "mean_m": ("mean m", "m moyens"),
     "after": ("after", "d'après"),
@@ -189,6 +189,10 @@ class Words:
             return "–"
         text = f"{value:,.{digits}f}".replace(",", "\u202f")
         return text.replace(".", ",") if self.language == "fr" else text
+
+    def count(self, n: float, what: str) -> str:
+        """So many cells or residents."""
+        return f"{self.number(n)} {self(what)[: -1 if round(n) == 1 else None]}"
 
     def percent(self, share: float | None) -> str:
         """A share as a percentage; a dash where it is missing."""

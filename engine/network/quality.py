@@ -10,6 +10,7 @@ import pandas as pd
 import shapely
 
 from engine.network.geodesy import EARTH_RADIUS_M
+from engine.network.plaza import is_area_way
 from engine.network.street_network import StreetNetwork
 from engine.network.tags import TagColumns
 from engine.osm_extract import OsmExtract
@@ -40,27 +41,31 @@ def quality_report(extract: OsmExtract, network: StreetNetwork) -> dict[str, Any
     dict
         ``suspicious_gaps`` (number, and the nearest `LISTED` of them with node, position and gap [m]),
         ``islands`` (components dropped), ``ways_without_class`` (number), ``missing_share`` (share of street
-        length without each attribute), ``km_by_class``, ``km_lines_across_areas`` (not in the former), and
-        for ``street30`` ``km_major`` and ``km_limited``. Plain numbers and texts only.
+        length without each attribute), ``km_by_class``, ``km_outlines_of_areas`` and ``km_lines_across_areas``
+        (not in the former), and for ``street30`` ``km_major`` and ``km_limited``. Plain numbers and texts only.
 
     Notes
     -----
     O(streets log streets).
     """
     lines = network.streets["area_crossing"].to_numpy(bool)
-    streets = network.streets[~(lines | network.streets["turn_copy"].to_numpy(bool))]
+    tags = TagColumns(extract.ways)
+    areas = extract.ways["way_id"].to_numpy()[is_area_way(tags) | (extract.ways["area_of"] > 0).to_numpy()]
+    outlines = np.isin(network.streets["osm_way"].to_numpy(), areas) & ~lines
+    streets = network.streets[~(lines | outlines | network.streets["turn_copy"].to_numpy(bool))]
     km = streets["length_m"].to_numpy(np.float64) / 1000
     total = float(km.sum())
     by_class = pd.Series(km).groupby(streets["highway"].fillna("?").to_numpy(dtype=object)).sum()
     report: dict[str, Any] = {
         "suspicious_gaps": _gaps(extract, network),
         "islands": network.dropped.get("components", {}),
-        "ways_without_class": int(TagColumns(extract.ways).isin("highway", _VAGUE).sum()),
+        "ways_without_class": int(tags.isin("highway", _VAGUE).sum()),
         "missing_share": {
             name: round(float(km[streets[name].isna().to_numpy()].sum()) / total, 4) if total else 0.0
             for name in _REPORTED
             if name in streets.columns
         },
+        "km_outlines_of_areas": round(float(network.length_m[outlines].sum()) / 1000, 3),
         "km_lines_across_areas": round(float(network.length_m[lines].sum()) / 1000, 3),
         "km_by_class": {str(k): round(float(v), 3) for k, v in sorted(by_class.items())},
     }

@@ -498,3 +498,17 @@ def test_kilometres_by_class_and_missing_attributes() -> None:
     assert report["missing_share"]["maxspeed_kmh"] == pytest.approx(0.75)
     assert (report["km_major"], report["km_limited"]) == (0.1, 0.3)
     assert report["ways_without_class"] == 1
+
+
+def test_kilometres_of_streets_are_told_from_the_outlines_of_squares() -> None:
+    drawing = """
+AB..C.
+......
+......
+.D..EF
+"""
+    extract = extract_of(drawing, [("AB", STREET), ("EF", STREET), ("BCEDB", PLAZA)])
+    report = quality_report(extract, build_network(extract, ModeProfile.default("walk")))
+    assert report["km_by_class"] == pytest.approx({"residential": 0.2}, abs=1e-4)
+    assert report["km_outlines_of_areas"] == pytest.approx(1.2, abs=1e-3)
+    assert report["km_lines_across_areas"] == pytest.approx(np.hypot(0.3, 0.3), abs=1e-3)

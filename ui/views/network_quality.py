@@ -46,6 +46,7 @@ def quality_table(reports: dict[str, dict[str, Any]], t: Translator) -> pd.DataF
     """One row a figure, one column a mode."""
     rows = {
         t("streets.km"): lambda q: t.number(sum(q.get("km_by_class", {}).values()), 1),
+        t("streets.km_outlines"): lambda q: _km(q.get("km_outlines_of_areas"), t),
         t("streets.km_major"): lambda q: _km(q.get("km_major"), t),
         t("streets.km_limited"): lambda q: _km(q.get("km_limited"), t),
         t("streets.islands"): lambda q: t.number(max(q.get("islands", {}).get("number", 1) - 1, 0)),

@@ -52,6 +52,10 @@ class Draft:
         _ = made.proposal
         return made
 
+    def named(self, name: str) -> Draft:
+        """The draft under another name."""
+        return replace(self, name=name)
+
     def cleared(self) -> Draft:
         """The draft without edits."""
         return replace(self, features=(), before=self)

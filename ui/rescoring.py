@@ -42,6 +42,7 @@ class Rescorer:
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rescoring"))
     results: OrderedDict[tuple[Any, ...], Future[Outcome]] = field(default_factory=OrderedDict)
+    prepared: set[tuple[Any, ...]] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
 
     def submit(self, run: Run, draft: Draft) -> Future[Outcome]:
@@ -54,6 +55,14 @@ class Rescorer:
                     self.results.popitem(last=False)[1].cancel()
             self.results.move_to_end(key)
             return self.results[key]
+
+    def prepare(self, run: Run) -> None:
+        """Load what a run's proposals are measured against while people still look at the page."""
+        key = (*run.key, "base")
+        with self.lock:
+            if key not in self.prepared:
+                self.prepared.add(key)
+                self.pool.submit(base_of, run)
 
     def forget(self, run: Run, draft: Draft) -> None:
         """Stop waiting for a draft: what has not begun never begins."""
@@ -70,13 +79,17 @@ def rescorer() -> Rescorer:
 
 
 @st.cache_resource(show_spinner=False, max_entries=_MOST_BASES)
-def _base(key: tuple[str, str], _run: Run) -> Base:
-    return open_base(_run.directory)
+def _base(key: tuple[str, str], calm: bool, _run: Run) -> Base:
+    return open_base(_run.directory, calm=calm)
 
 
-def base_of(run: Run) -> Base:
-    """A run with everything that proposals are measured against, loaded once for all sessions."""
-    return _base(run.key, run)
+def base_of(run: Run, *, calm: bool = False) -> Base:
+    """
+    A run with everything that proposals are measured against, loaded once for all sessions.
+
+    With `calm`, low-stress cycling counts as a mode of its own.
+    """
+    return _base(run.key, calm, run)
 
 
 def outcome(run: Run, draft: Draft) -> Outcome:

@@ -10,8 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import InputError
+from pipelines.comparison import compare
+from pipelines.comparison_files import comparison_csv
+from pipelines.dossier import dossier
 from pipelines.proposals import apply, open_base
 from tests.app.pages_driver import message, opened, words
+from ui.dossiers import StoppableProgress, StoppedError, dossiers
 from ui.drafting import MOST_EDITS, Draft, draft_from_file, link_edit, point_edit
 from ui.rescoring import Rescorer, rescorer
 from ui.runs import Run
@@ -139,3 +143,29 @@ def test_a_proposal_that_cannot_be_is_refused_in_a_sentence(app: AppTest, run: R
     app.run()
     assert not app.exception
     assert "cannot be computed" in app.error[0].value
+
+
+def test_the_dossier_is_made_in_the_background_and_is_the_command_s(app: AppTest, run: Run) -> None:
+    opened(app, "proposals", lang="fr")
+    assert not any(b.key == "dossier_make" for b in app.button), "without edits there is nothing to compare"
+    drafts = {x: Draft(x) for x in "ABC"}
+    drafts["B"] = drafts["B"].adding(SHOP)
+    app.session_state["drafts"] = drafts
+    app.run()
+    app.button(key="dossier_make").click().run()
+    made = dossiers().submit(run, drafts, "fr").future.result(timeout=600)
+    app.run()
+    assert not app.exception
+    assert not any(b.key == "dossier_stop" for b in app.button)
+    alone = compare(open_base(run.directory), [drafts["B"].proposal])
+    assert made.html.decode() == dossier(alone, language="fr")
+    assert made.csv.decode("utf-8-sig") == comparison_csv(alone)
+
+
+def test_a_dossier_stops_at_its_next_step() -> None:
+    progress = StoppableProgress()
+    progress.say("one")
+    assert progress.steps == 1
+    progress.stopped.set()
+    with pytest.raises(StoppedError):
+        progress.say("two")

@@ -21,6 +21,7 @@ from ui.map.component import show_legend
 from ui.rescoring import Outcome, rescorer
 from ui.session import Context, current, from_widget, seeded, translator
 from ui.views.controls import category_control, mode_control
+from ui.views.dossier import dossier_files
 from ui.views.mapping import MapOptions, draw_map, name_of
 from ui.views.text import plain
 
@@ -42,6 +43,7 @@ def proposals() -> None:
         st.session_state.drafts_run = context.run.key
     with st.sidebar:
         controls(context)
+    rescorer().prepare(context.run)
     letter = st.segmented_control(
         context.t("proposals.which"), LETTERS, default="A", key="letter", label_visibility="collapsed"
     ) or "A"  # fmt: skip
@@ -57,6 +59,7 @@ def proposals() -> None:
             wait(context, draft)
         edit_list(context, letter, draft, found)
     results(context, drafts)
+    dossier_files(context, drafts)
     files(context, letter, draft)
 
 

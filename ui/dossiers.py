@@ -1,0 +1,124 @@
+"""Dossiers of drafts, made in the background: what `proche compare` writes, from the map."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any, Literal
+
+import streamlit as st
+
+from engine.proposals.edit import Proposal
+from pipelines.comparison import compare, needs_calm
+from pipelines.comparison_files import comparison_csv
+from pipelines.dossier import dossier
+from pipelines.errors import PipelineError
+from pipelines.progress import Progress
+from ui.drafting import Draft
+from ui.rescoring import base_of
+from ui.runs import Run
+
+Language = Literal["en", "fr"]
+_MOST_DOSSIERS = 12
+
+
+class StoppedError(PipelineError):
+    """Somebody pressed Stop."""
+
+
+@dataclass
+class StoppableProgress(Progress):
+    """Counts the steps that are done, and ends the work at the next one once it is to stop."""
+
+    steps: int = 0
+    stopped: Event = field(default_factory=Event)
+
+    def say(self, line: str) -> None:
+        """Count a step, or end the work."""
+        if self.stopped.is_set():
+            msg = "stopped"
+            raise StoppedError(msg)
+        self.steps += bool(line)
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """A comparison as files: a page that prints well, and its figures."""
+
+    html: bytes
+    csv: bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """A dossier under way."""
+
+    future: Future[Dossier]
+    progress: StoppableProgress
+
+
+@dataclass
+class Dossiers:
+    """Jobs by content, the oldest dropped first; one at a time, beside the re-scoring."""
+
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "dossier"))
+    jobs: OrderedDict[tuple[Any, ...], Job] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+
+    def submit(self, run: Run, drafts: Mapping[str, Draft], language: Language) -> Job:
+        """The dossier of the drafts that hold edits; a job of the same content is handed out again."""
+        key = key_of(run, drafts, language)
+        with self.lock:
+            if key not in self.jobs:
+                progress = StoppableProgress()
+                named = proposals_of(drafts)
+                self.jobs[key] = Job(self.pool.submit(make, run, named, language, progress), progress)
+                while len(self.jobs) > _MOST_DOSSIERS:
+                    _end(self.jobs.popitem(last=False)[1])
+            self.jobs.move_to_end(key)
+            return self.jobs[key]
+
+    def stop(self, key: tuple[Any, ...]) -> None:
+        """Stop a job: at once if it has not begun, else at its next step."""
+        with self.lock:
+            job = self.jobs.pop(key, None)
+        if job is not None:
+            _end(job)
+
+
+def _end(job: Job) -> None:
+    job.progress.stopped.set()
+    job.future.cancel()
+
+
+@st.cache_resource(show_spinner=False)
+def dossiers() -> Dossiers:
+    """The dossiers of this server."""
+    return Dossiers()
+
+
+def key_of(run: Run, drafts: Mapping[str, Draft], language: Language) -> tuple[Any, ...]:
+    """What tells two dossiers apart."""
+    return (*run.key, language, tuple((x, d.digest) for x, d in drafts.items() if d.features))
+
+
+def proposals_of(drafts: Mapping[str, Draft]) -> list[Proposal]:
+    """The drafts that hold edits, called by their letters."""
+    return [d.named(letter).proposal for letter, d in drafts.items() if d.features]
+
+
+def make(run: Run, proposals: list[Proposal], language: Language, progress: Progress) -> Dossier:
+    """
+    Compare proposals on a run and write the dossier.
+
+    Raises
+    ------
+    InputError, PipelineError
+        A proposal cannot be computed on this run.
+    """
+    made = compare(base_of(run, calm=needs_calm(proposals)), proposals, progress=progress)
+    html = dossier(made, language=language)
+    return Dossier(html.encode(), ("\ufeff" + comparison_csv(made)).encode())

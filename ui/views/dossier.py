@@ -1,0 +1,68 @@
+"""The dossier on the page Proposals: asked for, waited for, taken away."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.errors import EngineError
+from pipelines.errors import PipelineError
+from ui.dossiers import Language, dossiers, key_of
+from ui.drafting import Draft
+from ui.session import Context
+from ui.views.text import plain
+
+_POLL_S = 0.5
+
+
+def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
+    """The dossier of all drafts that hold edits: asked for, waited for, taken away."""
+    t, run = context.t, context.run
+    if not any(d.features for d in drafts.values()):
+        return
+    language: Language = "fr" if t.language == "fr" else "en"
+    key = key_of(run, drafts, language)
+
+    def ask() -> None:
+        st.session_state.dossier = key
+
+    def stop() -> None:
+        st.session_state.dossier = None
+        dossiers().stop(key)
+
+    st.markdown(f"### {t('dossier.heading')}")
+    st.caption(t("dossier.note"))
+    if st.session_state.get("dossier") != key:
+        st.button(t("dossier.make"), key="dossier_make", type="primary", on_click=ask)
+        return
+    job = dossiers().submit(run, drafts, language)
+    if not job.future.done():
+        dossier_progress(context, drafts, language)
+        st.button(t("dossier.stop"), key="dossier_stop", on_click=stop)
+        return
+    error = job.future.exception()
+    if error is not None:
+        if not isinstance(error, EngineError | PipelineError):
+            raise error
+        st.error(f"{t('proposals.fault')} {plain(str(error))}")
+        return
+    made = job.future.result()
+    stem = f"proche-{run.name}-{''.join(x for x, d in drafts.items() if d.features)}"
+    with st.container(horizontal=True):
+        st.download_button(t("dossier.html"), made.html, f"{stem}-dossier.html", "text/html",
+                           key="dossier_html", on_click="ignore", type="primary")  # fmt: skip
+        st.download_button(t("dossier.csv"), made.csv, f"{stem}-comparison.csv", "text/csv",
+                           key="dossier_csv", on_click="ignore")  # fmt: skip
+
+
+def dossier_progress(context: Context, drafts: dict[str, Draft], language: Language) -> None:
+    """How far the dossier is, looked up again until it is done."""
+    steps = 1 + sum(1 for d in drafts.values() if d.features)
+
+    @st.fragment(run_every=_POLL_S)
+    def poll() -> None:
+        job = dossiers().submit(context.run, drafts, language)
+        if job.future.done():
+            st.rerun(scope="app")
+        st.progress(min(1.0, (0.5 + job.progress.steps) / (steps + 1)), text=context.t("dossier.working"))
+
+    poll()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import h3
+import numpy as np
 import shapely
 import streamlit as st
 
@@ -17,6 +18,8 @@ from ui.runs import Run
 ISOCHRONE_MIN = (5.0, 10.0, 15.0)
 _TOLERANCE_DEG = 2e-5
 """[deg] About two metres: outlines are drawn no finer."""
+_SLIT_DEG = 4.5e-5
+"""[deg] Five metres of latitude."""
 _MOST_MODES = 6
 
 
@@ -52,6 +55,14 @@ def isochrones(run: Run, cell: str, mode: str) -> dict[str, Any]:
     return _isochrones(run.key, cell, mode, run)
 
 
+def drawable(shape: Any, *, lat: float) -> Any:
+    """An outline as it can be drawn: slits narrower than ten metres (between rails, say) are closed."""
+    squeeze = np.array([np.cos(np.radians(lat)), 1.0])
+    flat = shapely.transform(shape, lambda xy: xy * squeeze)
+    closed = flat.buffer(_SLIT_DEG).buffer(-_SLIT_DEG)
+    return shapely.simplify(shapely.transform(closed, lambda xy: xy / squeeze), _TOLERANCE_DEG)
+
+
 @st.cache_data(show_spinner=False, max_entries=500)
 def _isochrones(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[str, Any]:
     lat, lon = h3.cell_to_latlng(cell)
@@ -61,7 +72,5 @@ def _isochrones(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[s
         )
     except ConfigError:
         return feature_collection([], [])
-    shapes = [
-        shapely.simplify(shapely.geometry.shape(f["geometry"]), _TOLERANCE_DEG) for f in found["features"]
-    ]
+    shapes = [drawable(shapely.geometry.shape(f["geometry"]), lat=lat) for f in found["features"]]
     return feature_collection(shapes, ({"minutes": f["properties"]["minutes"]} for f in found["features"]))

@@ -16,6 +16,8 @@ from ui.session import Context
 from ui.views.mapping import name_of
 from ui.views.text import plain
 
+_ENDS = ((1.0, 0.0), (0.0, -1.0), (-1.0, 0.0))
+
 
 def cell_overlays(context: Context) -> dict[str, Any]:
     """The layers that belong to the chosen cell: the way to the nearest place; isochrones where asked for."""
@@ -62,11 +64,12 @@ def cell_card(context: Context) -> None:
 
 
 def isochrone_badges(context: Context, overlays: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The minutes at the northern end of each isochrone."""
+    """The minutes of each isochrone on its outline: at its eastern, southern, western end in turn."""
     found = []
-    for feature in overlays.get("isochrone", {}).get("features", []):
+    for turn, feature in enumerate(overlays.get("isochrone", {}).get("features", [])):
         points = shapely.get_coordinates(shapely.geometry.shape(feature["geometry"]))
-        lon, lat = points[int(np.argmax(points[:, 1]))]
+        towards = points @ np.array(_ENDS[turn % len(_ENDS)])
+        lon, lat = points[int(np.argmax(towards))]
         text = context.t.number(float(feature["properties"]["minutes"])) + "\u00a0min"
         label = context.t("key.within", minutes=text)
         found.append({"text": text, "lon": float(lon), "lat": float(lat), "label": label, "kind": "reach"})
@@ -118,7 +121,8 @@ def cell_figures(context: Context, *, row: int) -> pd.DataFrame:
         for key, suffix in (("nearest", "minutes"), ("second", "second_minutes")):
             value = number(run.cells[f"{mode}_{category}_{suffix}"].iloc[row])
             record[t(f"cell.{key}")] = t("cell.not_reached") if np.isnan(value) else t.minutes(value)
-        record[t("cell.n15")] = t.number(number(run.cells[f"{mode}_{category}_n15"].iloc[row]), 1)
+        count = number(run.cells[f"{mode}_{category}_n15"].iloc[row])
+        record[t("cell.n15")] = t.number(count, 0 if count.is_integer() else 1)
         records.append(record)
     return pd.DataFrame(records).set_index(t("cell.place"))
 

@@ -16,6 +16,7 @@ from engine.errors import EngineError, InputError
 from pipelines.errors import PipelineError
 from ui.assets import serve
 from ui.drafting import LARGEST_UPLOAD_BYTES, Draft, draft_from_file, link_edit, point_edit
+from ui.language import inside
 from ui.layers.scale import CITY_KINDS
 from ui.map.component import show_legend
 from ui.rescoring import Outcome, rescorer
@@ -58,9 +59,9 @@ def proposals() -> None:
         if future is not None and not future.done():
             wait(context, draft)
         edit_list(context, letter, draft, found)
+    files(context, letter, draft)
     results(context, drafts)
     dossier_files(context, drafts)
-    files(context, letter, draft)
 
 
 def controls(context: Context) -> None:
@@ -251,7 +252,7 @@ def edit_label(context: Context, feature: dict[str, Any]) -> str:
         parts.append(name_of(context, str(properties["category"])))
     if properties.get("speed_kmh"):
         parts.append(f"{t.number(float(properties['speed_kmh']))} km/h")
-    return f"{words}: {', '.join(parts)}" if parts else words
+    return t("proposals.edit", what=words, which=", ".join(parts)) if parts else words
 
 
 def results(context: Context, drafts: dict[str, Draft]) -> None:
@@ -265,7 +266,7 @@ def results(context: Context, drafts: dict[str, Draft]) -> None:
                 known[letter] = future.result()
     if not known:
         return
-    st.markdown(f"### {t('proposals.results', mode=t.known('mode', context.view.mode))}")
+    st.markdown(f"### {t('proposals.results', mode=inside(t.known('mode', context.view.mode)))}")
     costs = {letter: drafts[letter].proposal.cost_eur for letter in known}
     table = results_table(context, known, costs)
     st.table(table.set_index(t("proposals.figure")))
@@ -296,7 +297,8 @@ def results_table(
             row[letter] = with_change(context, today, figure_at(found.summary["modes"][mode], path), decimals)
         rows.append(row)
     cost = {t("proposals.figure"): t("proposals.cost"), t("proposals.today"): "–"}
-    rows.append(cost | {x: "–" if costs[x] is None else f"{t.number(costs[x])} €" for x in known})
+    if any(costs[x] is not None for x in known):
+        rows.append(cost | {x: "–" if costs[x] is None else f"{t.number(costs[x])}\u00a0€" for x in known})
     return pd.DataFrame(rows)
 
 

@@ -29,6 +29,7 @@ export class Legend {
     this.header = header;
     this.cells = cells;
     this.format = new Intl.NumberFormat(language, { maximumFractionDigits: 1, roundingMode: "halfEven" });
+    this.fine = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
     this.whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0, roundingMode: "halfEven" });
     this.percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0, roundingMode: "halfEven" });
     this.title.textContent = texts.title;
@@ -172,7 +173,7 @@ export class Legend {
   classItem(i, colour, breaks, upward) {
     const whole = this.header.scale.whole, last = i === breaks.length;
     const unit = last || whole ? "" : i === breaks.length - 1 ? `\u00a0${this.header.texts.unitShort}` : "";
-    const seen = whole ? this.span(i, breaks, upward) : last ? "" : `${this.number(breaks[i])}${unit}`;
+    const seen = whole ? this.span(i, breaks, upward) : last ? "" : `${this.fine.format(breaks[i]).replace("-", "\u2212")}${unit}`;
     return el("li", { class: whole ? "whole" : "" }, swatch(colour),
       el("span", { class: "seen", "aria-hidden": "true" }, seen), el("span", { class: "heard" }, this.span(i, breaks, upward)));
   }

@@ -24,8 +24,8 @@ const STYLES = {
       "circle-color": ["case", ["==", ["get", "locked"], true], "#4a4a4a", "#7b2d8b"] } },
   ],
   isochrone: [
-    { type: "line", paint: { "line-color": "#ffffff", "line-width": 4.5, "line-opacity": 0.85 } },
-    { type: "line", paint: { "line-color": "#6a1470", "line-width": ["match", ["get", "minutes"], 5, 3, 10, 2.1, 1.5] } },
+    { type: "line", paint: { "line-color": "#ffffff", "line-width": 4, "line-opacity": 0.8 } },
+    { type: "line", paint: { "line-color": "#6a1470", "line-width": ["match", ["get", "minutes"], 5, 2.6, 10, 1.9, 1.4] } },
   ],
   route: [
     { type: "line", layout: { "line-cap": "round", "line-join": "round" }, paint: { "line-color": "#ffffff", "line-width": 8 } },

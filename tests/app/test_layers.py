@@ -16,8 +16,9 @@ from hypothesis.extra import numpy as hnp
 
 from ui.layers.backdrop import backdrop_geojson, kind_of
 from ui.layers.cells import EDGE_AFFECTED, NO_NETWORK, UNREACHABLE, encode_values, flags, pack_geometry
-from ui.layers.features import labels, places_geojson, plain, table_geojson, to_bytes
+from ui.layers.features import as_points, labels, places_geojson, plain, table_geojson, to_bytes
 from ui.layers.frame import STEPS, Frame, mercator, unwrap
+from ui.layers.names import names_json
 from ui.layers.packing import pack, unpack
 from ui.layers.streets import NARROWEST, UNKNOWN, one_direction, pack_streets, street_class
 
@@ -209,3 +210,42 @@ def test_water_and_parks_give_bearings_and_private_ones_do_not() -> None:
     assert found == [{"kind": "water", "name": "Seine"}, {"kind": "park", "name": ""}]
     assert backdrop_geojson(None)["features"] == []
     assert kind_of({"leisure": "swimming_pool"}) is None
+
+
+def test_outlines_of_sites_are_drawn_as_one_point_inside() -> None:
+    table = gpd.GeoDataFrame(
+        {"rank": [1, 2]}, geometry=[shapely.Point(1, 2), shapely.box(0, 0, 4, 4)], crs=4326, index=[5, 9]
+    )
+    found = as_points(table)
+    assert found.geometry.geom_type.tolist() == ["Point", "Point"]
+    assert found.geometry.iloc[0] == shapely.Point(1, 2)
+    assert shapely.box(0, 0, 4, 4).contains(found.geometry.iloc[1])
+
+
+def test_names_stand_along_their_street_and_in_their_park() -> None:
+    east = shapely.LineString([(2.30, 48.85), (2.31, 48.85)])
+    north = shapely.LineString([(2.35, 48.85), (2.35, 48.853)])
+    streets = gpd.GeoDataFrame(
+        {"from_node": [1, 2, 3, 4], "to_node": [2, 1, 4, 5], "length_m": [733.0, 733.0, 334.0, 10.0],
+         "street": [0, 0, 1, 2], "name": ["Rue de l'Est", "Rue de l'Est", "Rue du Nord", None],
+         "highway": ["primary", "primary", "residential", "path"]},
+        geometry=[east, east.reverse(), north, shapely.LineString([(2.4, 48.8), (2.4, 48.81)])], crs=4326,
+    )  # fmt: skip
+    features = gpd.GeoDataFrame(
+        {"tags": ['{"leisure": "park", "name": "Parc"}', '{"leisure": "park"}']},
+        geometry=[shapely.box(2.30, 48.86, 2.304, 48.863), shapely.box(2.31, 48.86, 2.314, 48.863)], crs=4326,
+    )  # fmt: skip
+    cells = gpd.GeoDataFrame(
+        {"neighbourhood": ["Ici", None]}, geometry=[shapely.box(2.3, 48.85, 2.31, 48.86)] * 2, crs=4326
+    )
+    found = {
+        text: (kind, lon, lat, angle, room)
+        for kind, text, lon, lat, angle, room in names_json(streets, features, cells)
+    }
+    assert found.keys() == {"Ici", "Parc", "Rue de l'Est", "Rue du Nord"}
+    kind, lon, lat, angle, room = found["Rue de l'Est"]
+    assert (kind, angle) == ("street", 0)
+    assert (lon, lat) == (pytest.approx(2.305, abs=1e-4), pytest.approx(48.85, abs=1e-4))
+    assert 400 < room < 740
+    assert abs(found["Rue du Nord"][3]) == 90
+    assert features.geometry.iloc[0].contains(shapely.Point(found["Parc"][1:3]))

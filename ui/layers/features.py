@@ -48,6 +48,13 @@ def labels(rows: pd.DataFrame) -> list[str]:
     return [str(n) if isinstance(n, str) and n.strip() else i for n, i in zip(names, ids, strict=True)]
 
 
+def as_points(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The table with a point inside each outline in its place."""
+    shapes = table.geometry.to_numpy()
+    points = np.where(shapely.get_type_id(shapes) == 0, shapes, shapely.point_on_surface(shapes))
+    return table.set_geometry(gpd.GeoSeries(points, index=table.index, crs=table.crs))
+
+
 def table_geojson(
     table: gpd.GeoDataFrame, *, label: Sequence[str], keep: Sequence[str] = ()
 ) -> dict[str, Any]:

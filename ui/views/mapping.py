@@ -13,7 +13,7 @@ import streamlit as st
 
 from ui.assets import serve
 from ui.cache import places_file, run_files
-from ui.layers.features import table_geojson
+from ui.layers.features import as_points, table_geojson
 from ui.map.component import show_map
 from ui.map.message import map_message, map_texts
 from ui.runs import Run
@@ -153,7 +153,7 @@ def view_overlays(run: Run, view: View) -> dict[str, Any]:
         wanted["gaps"] = table_geojson(table, label=[""] * len(table), keep=("rank",))
     if "sites" in view.overlays:
         tables = [
-            table_geojson(run.sites(k), label=site_labels(run.sites(k)), keep=("locked", "rank"))
+            table_geojson(as_points(run.sites(k)), label=site_labels(run.sites(k)), keep=("locked", "rank"))
             for k in run.site_kinds
         ]
         wanted["sites"] = {

@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.assets import serve
 from ui.exports import MIME, export_bytes
-from ui.layers.features import table_geojson
+from ui.layers.features import as_points, table_geojson
 from ui.map.component import show_curve
 from ui.session import Context, change, current, from_widget, seeded, translator
 from ui.views.mapping import MapOptions, draw_map, site_labels
@@ -41,7 +41,7 @@ def sites() -> None:
     count = most if view.sites is None else min(view.sites, most)
     left, right = st.columns([6, 4], gap="medium")
     with left:
-        points = table_geojson(table, label=site_labels(table), keep=("locked", "rank"))
+        points = table_geojson(as_points(table), label=site_labels(table), keep=("locked", "rank"))
         draw_map(context, MapOptions(overlays={"sites": points}, dim=True))
     with right:
         data = curve_data(context, kind, facts, table, count=count)
@@ -109,6 +109,7 @@ def site_table(context: Context, kind: str, table: gpd.GeoDataFrame, *, count: i
             t("sites.where"): [place(context, row) for _, row in shown.iterrows()],
             t("sites.adds"): [t.number(v, 1 if kind == "trees" else 0) for v in shown["newly_served"]],
             t("sites.nearest"): [metres(context, v) for v in shown["nearest_existing_m"]],
+            t("sites.replaces"): [replaced(context, row) for _, row in shown.iterrows()],
             t("sites.rests"): [rests(context, row) for _, row in shown.iterrows()],
         }
     )
@@ -121,7 +122,16 @@ def place(context: Context, row: pd.Series) -> str:
     t = context.t
     name = row["name"] if isinstance(row["name"], str) and row["name"] else t("sites.unnamed")
     side = t.known("side", row["side"]) if row["side"] else ""
-    return f"{name}, {side}" if side else name
+    area = row.get("area_ha", np.nan)
+    size = f"{t.number(float(area), 2)}\u00a0ha" if pd.notna(area) else ""
+    return ", ".join(part for part in (name, side, size) if part)
+
+
+def replaced(context: Context, row: pd.Series) -> str:
+    """What stands there now."""
+    said = str(row.get("replaces") or "")
+    key = "_".join("".join(c if c.isalnum() else " " for c in said).split())
+    return context.t.known("replaces", key) if key else "–"
 
 
 def metres(context: Context, value: float) -> str:
@@ -132,6 +142,8 @@ def metres(context: Context, value: float) -> str:
 def rests(context: Context, row: pd.Series) -> str:
     """Which data a site rests on, and what has to be looked at on the spot."""
     t = context.t
+    if row["kind"] == "green":
+        return t("sites.outline")
     width = t("sites.width_tagged" if bool(row["width_known"]) else "sites.width_assumed")
     return f"{width}; {t.known('parking', str(row['parking']))}"
 

@@ -33,6 +33,7 @@ from pipelines.steps.people import population_artifact
 from pipelines.steps.portrait import green_artifact, portrait_artifact
 from pipelines.steps.reach import reach_artifact
 from pipelines.steps.scores import scores_artifact
+from pipelines.steps.site_budget import budget_artifact, split_artifact
 from pipelines.steps.sites import KINDS, SiteSources, sites_artifact
 from pipelines.steps.streets import OsmSource, TableSource, keep_filter, network_artifact, profile_of
 from pipelines.store import Artifact, write_atomic
@@ -200,6 +201,7 @@ class Results:
     portrait: Artifact
     gaps: Artifact
     sites: dict[str, Artifact]
+    budget: Artifact | None
 
     def files(self) -> dict[str, Artifact]:
         """Every output of the run by name, and the artifact that holds it."""
@@ -212,6 +214,8 @@ class Results:
         found["gaps.parquet"] = self.gaps
         for kind, artifact in self.sites.items():
             found |= {f"sites_{kind}.{suffix}": artifact for suffix in ("parquet", "json")}
+        if self.budget is not None:
+            found["sites_budget.json"] = self.budget
         found["features.parquet"] = self.extract
         return found
 
@@ -278,13 +282,27 @@ def compute_results(ctx: Context) -> Results:
     portrait = portrait_artifact(ctx, scores, opportunities, green, panel, categories)
     gaps = gaps_artifact(ctx, scores, categories)
     sites: dict[str, Artifact] = {}
+    budget: Artifact | None = None
     if "walk" in networks and "street30" in networks:
         sources = SiteSources(
             extract, networks["walk"], networks["street30"], opportunities, reach["walk"], population
         )
+        split = split_artifact(ctx, sources, area)
+        counts = {} if split is None else split.info["count"]
         for kind in KINDS:
             if getattr(config.sites, kind).enabled:
-                sites[kind] = sites_artifact(ctx, kind, sources, area, before=sites)
+                sites[kind] = sites_artifact(ctx, kind, sources, area, before=sites, count=counts.get(kind))
+        budget = None if split is None else budget_artifact(ctx, split, sites)
     return Results(
-        area, config.modes, tuple(categories), extract, networks, opportunities, scores, portrait, gaps, sites
+        area,
+        config.modes,
+        tuple(categories),
+        extract,
+        networks,
+        opportunities,
+        scores,
+        portrait,
+        gaps,
+        sites,
+        budget,
     )

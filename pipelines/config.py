@@ -594,6 +594,24 @@ class GreenSites(_Strict):
     """[ha] Smallest car park at ground level (`amenity=parking`); none by default."""
 
 
+class JointBudget(_Strict):
+    """One sum for several kinds: how many of each are built follows from it, in place of their own `count`."""
+
+    amount: NonNegative | None = None
+    """[€ or any unit] What all new sites may cost. Default: every kind has its own `count`."""
+    cost: dict[Literal["chargers", "sorting", "trees"], Positive] = {}
+    """[€ or the same unit] Of a site of each kind; a kind that is not named is not part of it."""
+    weight: dict[Literal["chargers", "sorting", "trees"], NonNegative] = {}
+    """What a unit of each kind's objective counts beside the others'. Default 1."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> JointBudget:
+        if self.amount is not None and not self.cost:
+            msg = "amount needs cost: what one site of each kind costs, for example { chargers = 30000, trees = 3000 }"
+            raise ValueError(msg)
+        return self
+
+
 class Sites(_Strict):
     """Candidate sites."""
 
@@ -601,6 +619,7 @@ class Sites(_Strict):
     sorting: SortingSites = SortingSites()
     trees: Trees = Trees()
     green: GreenSites = GreenSites()
+    budget: JointBudget = JointBudget()
 
 
 class Config(_Strict):

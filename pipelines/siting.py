@@ -17,6 +17,8 @@ from pipelines.rundir import MANIFEST, RunDirectory
 from pipelines.steps.context import Context
 from pipelines.steps.sites import KINDS
 
+BUDGET = "sites_budget.json"
+
 
 def sites_geojson(
     run: RunDirectory,
@@ -46,7 +48,7 @@ def sites_geojson(
     dict
         GeoJSON FeatureCollection, existing sites first (``locked``), then new ones by ``rank``; the members of
         ``sites_{kind}.json`` (``objective``, ``baseline``, ``bound``, ``gap``, ``method``, ``unit``, ``curve`` …)
-        are top-level members.
+        are top-level members, and with a joint budget those of ``sites_budget.json`` under ``budget``.
 
     Raises
     ------
@@ -64,15 +66,23 @@ def sites_geojson(
         if count != run.manifest["config_resolved"]["sites"][kind]["count"]:
             asked.append(f"sites.{kind}.count={count}")
     known = run.has(f"sites_{kind}.parquet")
-    folder = run.path if known and not asked else _solved(run, kind, asked, progress or Progress())
+    folder, budget = (
+        (run.path, run.path / BUDGET)
+        if known and not asked
+        else _solved(run, kind, asked, progress or Progress())
+    )
     sites = gpd.read_parquet(folder / f"sites_{kind}.parquet")
     facts = json.loads((folder / f"sites_{kind}.json").read_text("utf-8"))
     collection: dict[str, Any] = json.loads(sites.to_json(drop_id=True, to_wgs84=True))
     collection.pop("crs", None)
+    if budget is not None and budget.is_file():
+        facts["budget"] = json.loads(budget.read_text("utf-8"))
     return {**collection, **facts, "kind": kind, "attribution": run.manifest["attribution"]}
 
 
-def _solved(run: RunDirectory, kind: str, overrides: list[str], progress: Progress) -> Path:
+def _solved(
+    run: RunDirectory, kind: str, overrides: list[str], progress: Progress
+) -> tuple[Path, Path | None]:
     others = [
         f"sites.{k}.enabled={str(k == kind).lower()}" for k in KINDS if not run.has(f"sites_{k}.parquet")
     ]
@@ -82,7 +92,8 @@ def _solved(run: RunDirectory, kind: str, overrides: list[str], progress: Progre
         cache=cache_folder(),
         progress=progress,
     )
-    found = compute_results(ctx).sites
+    results = compute_results(ctx)
+    found = results.sites
     if kind not in found:
         lacking = [m for m in ("walk", "street30") if m not in ctx.config.modes]
         msg = f"{run.path} has no {kind}: sites.{kind}.enabled is false"
@@ -92,4 +103,5 @@ def _solved(run: RunDirectory, kind: str, overrides: list[str], progress: Progre
                 f"run it again with network.{lacking[0]}.enabled = true"
             )
         raise ConfigError(msg)
-    return found[kind].path
+    budget = results.budget
+    return found[kind].path, None if budget is None else budget.file(BUDGET)

@@ -1,9 +1,8 @@
-"""Covering under a budget: sites of different cost, several kinds at once, and where the curve bends."""
+"""Covering under a budget: sites of different cost, and how many are worth it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,7 @@ from engine.sites.covering import (
     maximal_covering,
     symmetric,
 )
-from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
+from engine.sites.selection import Effort, FloatArray, SiteSelection
 
 
 def budgeted_covering(
@@ -116,69 +115,6 @@ def budgeted_covering(
             "bound_steps": int(steps),
         },
     )
-
-
-class KindOption(NamedTuple):
-    """One kind of site in a joint budget."""
-
-    coverage: sp.sparray | sp.spmatrix
-    """Shape (candidates, demand)."""
-    demand: npt.ArrayLike
-    """Weight of each column, shape (demand,)."""
-    cost: npt.ArrayLike
-    """Cost of a site, one number or one a candidate."""
-    weight: float = 1.0
-    """What a unit of this kind's demand counts beside the other kinds': a choice to be declared."""
-    locked: npt.ArrayLike = ()
-    """Rows that are there already."""
-
-
-def joint_budget(
-    kinds: Mapping[str, KindOption], *, budget: float, effort: Effort | None = None
-) -> tuple[SiteSelection, dict[str, IntArray]]:
-    """
-    Spend one budget on several kinds of site.
-
-    Parameters
-    ----------
-    kinds
-        The kinds, in the order in which their candidates are numbered.
-    budget
-        What all new sites may cost together.
-    effort
-        How hard to work on the bound.
-
-    Returns
-    -------
-    tuple
-        The selection over all kinds (candidates of the first kind first; the objective is Σ weight × covered demand),
-        and the chosen rows of each kind in building order.
-
-    Raises
-    ------
-    InputError
-        If there is no kind, or as in `budgeted_covering`.
-    """
-    if not kinds:
-        msg = "kinds is empty: expected at least one kind of site"
-        raise InputError(msg)
-    blocks = [as_coverage(kind.coverage) for kind in kinds.values()]
-    offset = np.concatenate([[0], np.cumsum([block.shape[0] for block in blocks])])
-    locked = [np.asarray(k.locked, np.int64) + o for k, o in zip(kinds.values(), offset, strict=False)]
-    costs = [
-        np.broadcast_to(np.asarray(k.cost, np.float64), b.shape[0])
-        for k, b in zip(kinds.values(), blocks, strict=True)
-    ]
-    selection = budgeted_covering(
-        sp.block_diag(blocks, format="csr"),
-        np.concatenate([np.asarray(k.demand, np.float64) * k.weight for k in kinds.values()]),
-        cost=np.concatenate(costs),
-        budget=budget,
-        locked=np.concatenate(locked),
-        effort=effort,
-    )
-    of_kind = np.searchsorted(offset, selection.chosen, side="right") - 1
-    return selection, {name: selection.chosen[of_kind == i] - offset[i] for i, name in enumerate(kinds)}
 
 
 def budget_sweep(

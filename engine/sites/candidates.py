@@ -49,7 +49,7 @@ class KerbRule:
     offset_m
         [m] From the kerb: positive stands on the pavement, negative in the carriageway (a parking place).
     classes
-        Values of ``highway`` that may take a site; None takes every street.
+        Values of ``highway`` that may take a site, as does a street of unknown class; None takes every street.
     min_width_m
         [m] Kerb to kerb.
     needs_parking
@@ -294,7 +294,8 @@ def _reject_streets(
 ) -> None:
     """What rules out a whole street."""
     if rule.classes is not None:
-        allowed = np.isin(text(network.streets, "highway").astype(str), sorted(rule.classes))
+        known = text(network.streets, "highway").astype(str)
+        allowed = np.isin(known, sorted(rule.classes)) | (known == "")
         _mark(reason, ~allowed[places.street], "class")
     carried = flag(network.streets, "bridge") | flag(network.streets, "tunnel")
     _mark(reason, carried[places.street], "bridge_or_tunnel")

@@ -92,8 +92,12 @@ def concave_covering(
     chosen, gains = kernel.lazy_greedy(doses, count)
     curve = np.concatenate([[0.0], np.cumsum(gains)])
     bound, steps = float(curve[-1]), 0
+    envelope = np.array([float((weight * np.exp(-already / per_audience)).sum())])
     if len(chosen):
-        bound, steps = kernel.frank_wolfe(doses, chosen, count, bound_steps, curve[-1], gap_target)
+        bound, steps, base, slopes = kernel.frank_wolfe(
+            doses, chosen, count, bound_steps, curve[-1], gap_target
+        )
+        envelope = base + np.concatenate([[0.0], np.cumsum(-np.sort(-slopes))])
     return SiteSelection(
         chosen=chosen,
         locked=np.empty(0, np.int64),
@@ -103,6 +107,7 @@ def concave_covering(
         curve=curve,
         method="lazy greedy; bound by the concave relaxation (Frank-Wolfe)",
         figures={"candidates": int(matrix.shape[0]), "audiences": len(weight), "bound_steps": int(steps)},
+        envelope=envelope * (1 + 1e-12),
     )
 
 

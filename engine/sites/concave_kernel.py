@@ -113,14 +113,14 @@ def frank_wolfe(doses, chosen, count, steps, incumbent, gap_target):  # type: ig
     Returns
     -------
     tuple
-        Least bound met, steps done.
+        Least bound met, steps done, and where it was met the worth at nothing chosen and the gradient.
     """
     n, m = len(doses.row_ptr) - 1, len(doses.worth)
     x = np.zeros(n)
     for j in chosen:
         x[j] = 1.0
-    gradient = np.zeros(n)
-    bound, done = np.inf, 0
+    gradient, slopes = np.zeros(n), np.zeros(n)
+    bound, base, done = np.inf, 0.0, 0
     before = remaining(doses)
     while done < steps:
         done += 1
@@ -134,17 +134,20 @@ def frank_wolfe(doses, chosen, count, steps, incumbent, gap_target):  # type: ig
         for i in range(m):
             left[i] *= np.exp(-received[i] / doses.scale[i])
             now += before[i] - left[i]
-        slack = 0.0
+        at_nothing = now
         for j in range(n):
             g = 0.0
             for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
                 g += left[doses.row[a]] / doses.scale[doses.row[a]] * doses.dose[a]
             gradient[j] = g
-            slack -= g * x[j]
+            at_nothing -= g * x[j]
         order = np.argsort(-gradient)[:count]
+        slack = at_nothing - now
         for j in order:
             slack += gradient[j]
-        bound = min(bound, now + slack)
+        if now + slack < bound:
+            bound, base = now + slack, at_nothing
+            slopes[:] = gradient
         if bound <= incumbent * (1.0 + gap_target) or slack <= 1e-12 * now:
             break
         toward = np.zeros(m)
@@ -168,4 +171,4 @@ def frank_wolfe(doses, chosen, count, steps, incumbent, gap_target):  # type: ig
         x *= 1.0 - step
         for j in order:
             x[j] += step
-    return bound, done
+    return bound, done, base, slopes

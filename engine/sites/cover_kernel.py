@@ -268,6 +268,21 @@ def search(cover, start, count, restarts, seed, target):  # type: ignore[no-unty
 
 
 @njit(cache=True)
+def worths(cover, clique, price):  # type: ignore[no-untyped-def]
+    """Weight left unpriced, and the largest sum of prices over a row in each clique, falling."""
+    rest = 0.0
+    for i in range(len(cover.weight)):
+        rest += cover.weight[i] - price[i]
+    top = np.zeros(clique.max() + 1 if len(clique) else 0)
+    for j in range(len(cover.row_ptr) - 1):
+        worth = 0.0
+        for a in range(cover.row_ptr[j], cover.row_ptr[j + 1]):
+            worth += price[cover.row[a]]
+        top[clique[j]] = max(top[clique[j]], worth)
+    return rest, -np.sort(-top)
+
+
+@njit(cache=True)
 def relaxed(cover, clique, count, price):  # type: ignore[no-untyped-def]
     """Value of the relaxed problem at `price`, and the candidates that it opens."""
     n = len(cover.row_ptr) - 1

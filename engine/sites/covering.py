@@ -100,7 +100,7 @@ def maximal_covering(
     found, greedy, _, rounds = kernel.search(
         reduced.cover, np.empty(0, np.int64), count, effort.restarts, np.uint64(effort.seed), np.inf
     )
-    bound, steps = _bound(reduced, found, count, effort)
+    bound, steps, envelope = _bound(reduced, found, count, effort)
     method = "greedy, exchange search with perturbations; Lagrangian bound"
     value = _value(reduced, found) * reduced.unit
     if effort.exact_nodes and bound > value * (1 + max(effort.gap_target, TOLERANCE)):
@@ -130,6 +130,7 @@ def maximal_covering(
             "rounds": int(rounds),
             "bound_steps": steps,
         },
+        envelope=envelope,
     )
 
 
@@ -280,17 +281,20 @@ def conflict_cliques(conflicts: sp.csr_array) -> IntArray:
     return group
 
 
-def _bound(reduced: Reduced, found: IntArray, count: int, effort: Effort) -> tuple[float, int]:
-    """[demand] Bound on what new sites can add, and the steps it took."""
+def _bound(reduced: Reduced, found: IntArray, count: int, effort: Effort) -> tuple[float, int, FloatArray]:
+    """[demand] Bound on what new sites can add, the steps it took, and a bound on the value of 0, 1, 2 … of them."""
     weight = reduced.cover.weight
     if count == 0 or not len(weight):
-        return 0.0, 0
+        return 0.0, 0, np.full(count + 1, reduced.baseline + float(weight.sum()) * reduced.unit)
     value = _value(reduced, found)
-    bound, _, steps = kernel.lagrangian(
+    bound, price, steps = kernel.lagrangian(
         reduced.cover, reduced.clique, count, effort.bound_steps, value, effort.gap_target, weight / 2
     )
     slack = 1e-12 * WHOLE + 0.5 * len(weight)  # rounding of weights to whole ones and of sums of prices
-    return min(bound + slack, float(weight.sum())) * reduced.unit, int(steps)
+    rest, tops = kernel.worths(reduced.cover, reduced.clique, price)
+    envelope = np.minimum(rest + slack + np.concatenate([[0.0], np.cumsum(tops)]), weight.sum())
+    bound = min(bound + slack, float(weight.sum())) * reduced.unit
+    return bound, int(steps), reduced.baseline + envelope * reduced.unit
 
 
 def _value(reduced: Reduced, sites: IntArray) -> float:

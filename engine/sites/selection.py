@@ -66,6 +66,8 @@ class SiteSelection:
         ``max`` where more is better (covering), ``min`` where less is (p-median).
     figures
         Further figures for the manifest (steps taken, size of the reduced problem …).
+    envelope
+        [demand] What no set of 0, 1, 2 … new sites can exceed, concave; None where the solver does not tell.
     """
 
     chosen: IntArray
@@ -77,6 +79,7 @@ class SiteSelection:
     method: str
     sense: str = "max"
     figures: dict[str, Any] | None = None
+    envelope: FloatArray | None = None
 
     @property
     def gap(self) -> float:

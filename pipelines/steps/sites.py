@@ -76,7 +76,13 @@ class SiteSources:
 
 
 def sites_artifact(
-    ctx: Context, kind: str, sources: SiteSources, area: StudyArea, *, before: Mapping[str, Artifact]
+    ctx: Context,
+    kind: str,
+    sources: SiteSources,
+    area: StudyArea,
+    *,
+    before: Mapping[str, Artifact],
+    count: int | None = None,
 ) -> Artifact:
     """
     ``sites_{kind}.parquet``, ranked with why, and ``sites_{kind}.json`` with objective, bound, gap and curve.
@@ -85,9 +91,13 @@ def sites_artifact(
     ----------
     before
         Kinds sited before this one, whose new sites are kept clear of.
+    count
+        New sites at most, in place of the settings' own (a joint budget).
     """
     settings: SiteKind | GreenSites = getattr(ctx.config.sites, kind)
-    inputs = _inputs(ctx, kind, settings)
+    if count is not None:
+        settings = settings.model_copy(update={"count": count})
+    inputs = site_files(ctx, kind, settings)
     needs: dict[str, Any] = {
         "kind": kind,
         "settings": settings.model_dump(mode="json"),
@@ -101,7 +111,7 @@ def sites_artifact(
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        town = _Town(ctx, sources, area)
+        town = SiteTown(ctx, sources, area)
         clear_of = [gpd.read_parquet(a.file(f"sites_{name}.parquet")) for name, a in before.items()]
         plan, unit = plan_sites(town, kind, settings, inputs, clear_of)
         write_parquet(plan.sites, folder / f"sites_{kind}.parquet")
@@ -112,7 +122,7 @@ def sites_artifact(
     return ctx.artifact(f"sites_{kind}", needs, build)
 
 
-class _Town:
+class SiteTown:
     """What every kind of site is computed on, read when it is first needed."""
 
     def __init__(self, ctx: Context, sources: SiteSources, area: StudyArea) -> None:
@@ -138,7 +148,7 @@ class _Town:
 
 
 def plan_sites(
-    town: _Town,
+    town: SiteTown,
     kind: str,
     settings: SiteKind | GreenSites,
     inputs: Mapping[str, InputFile],
@@ -165,7 +175,7 @@ def plan_sites(
 
 
 def _stations(
-    town: _Town, kind: str, settings: StationKind, existing: gpd.GeoDataFrame, around: Any
+    town: SiteTown, kind: str, settings: StationKind, existing: gpd.GeoDataFrame, around: Any
 ) -> tuple[SitePlan, str]:
     people, key = town.people, f"sites.{kind}"
     demand, unit = people.demand(settings.demand, ~town.pieces.no_network, key=f"{key}.demand")
@@ -231,7 +241,7 @@ def _existing_capacity(settings: StationKind, existing: gpd.GeoDataFrame) -> Flo
 
 
 def _trees(
-    town: _Town, settings: Trees, inputs: Mapping[str, InputFile], existing: gpd.GeoDataFrame, around: Any
+    town: SiteTown, settings: Trees, inputs: Mapping[str, InputFile], existing: gpd.GeoDataFrame, around: Any
 ) -> tuple[SitePlan, str]:
     people = town.people
     living, unit = people.demand("population", ~town.pieces.no_network, key="sites.trees")
@@ -269,7 +279,7 @@ def _trees(
     return plan, unit
 
 
-def _green(town: _Town, settings: GreenSites, inputs: Mapping[str, InputFile]) -> tuple[SitePlan, str]:
+def _green(town: SiteTown, settings: GreenSites, inputs: Mapping[str, InputFile]) -> tuple[SitePlan, str]:
     least = {
         kind: hectares
         for kind in ("parcel", "schoolyard", "roof", "car_park")
@@ -301,7 +311,7 @@ def _rule(rule: KerbRule, settings: SiteKind) -> KerbRule:
     return replace(rule, clearance_m=clearance, **settings.rule_changes)
 
 
-def _inputs(ctx: Context, kind: str, settings: SiteKind | GreenSites) -> dict[str, InputFile]:
+def site_files(ctx: Context, kind: str, settings: SiteKind | GreenSites) -> dict[str, InputFile]:
     """Files that a kind rests on besides the run's artifacts, by role."""
     asked: dict[str, str | None] = {}
     if kind == "trees":

@@ -73,6 +73,9 @@ MOVES = [
     "sites.sorting.min_width_m=9",
     "sites.sorting.junction_clearance_m=30",
     "sites.sorting.clearance_m={crossing=40}",
+    "sites.budget.amount=200000|sites.budget.cost={chargers=30000, trees=3000}",
+    "sites.budget.cost={chargers=60000, trees=3000}|BUDGET",
+    "sites.budget.weight={trees=50}|BUDGET",
     "sites.green.budget_ha=0.5",
     "sites.green.walk_min=2",
     "sites.green.parcels='FIELDS'",
@@ -82,6 +85,11 @@ MOVES = [
     "sites.green.car_park_min_ha=0.05",
 ]
 """A key that moves the answer, and after the bar what is given beside it."""
+BUDGET = [
+    "sites.budget.amount=150000",
+    "sites.budget.cost={chargers=30000, trees=3000}",
+    "sites.budget.weight={trees=0.5}",
+]
 
 
 def _raster(path: Path, values: np.ndarray, crs: str) -> str:
@@ -158,16 +166,20 @@ def _named(override: str, files: dict[str, str]) -> str:
     return override
 
 
-def _alone(kind: str) -> list[str]:
+def _alone(kind: str, *, also: str = "") -> list[str]:
     """Leave out the other kinds: faster, and nothing to keep clear of."""
-    return [f"sites.{k}.enabled=false" for k in ("chargers", "sorting", "trees", "green") if k != kind]
+    return [
+        f"sites.{k}.enabled=false" for k in ("chargers", "sorting", "trees", "green") if k not in (kind, also)
+    ]
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_key_moves_the_sites(town: RunDirectory, files: dict[str, str], move: str) -> None:
     change, _, beside = move.partition("|")
     kind = change.split(".")[1] if change.startswith("sites.") else "trees"
-    given = [*_alone(kind), *([_named(beside, files)] if beside else [])]
+    kind = "trees" if kind == "budget" else kind
+    given = _alone(kind, also="chargers") if change.startswith("sites.budget") else _alone(kind)
+    given += BUDGET if beside == "BUDGET" else [_named(beside, files)] if beside else []
     before = sites_geojson(town, kind=kind, overrides=given)
     after = sites_geojson(town, kind=kind, overrides=[*given, _named(change, files)])
     assert after != before
@@ -215,6 +227,27 @@ def test_a_sweep_answers_each_number_and_bends(town: RunDirectory) -> None:
     assert values[3] == pytest.approx(found["objective"])
     assert all(r["objective"] <= r["bound"] * (1 + 1e-9) for r in rows)
     assert sum(r["bend"] for r in rows) <= 1
+
+
+def test_one_sum_is_divided_between_kinds_with_a_bound(town: RunDirectory) -> None:
+    found = sites_geojson(town, kind="trees", overrides=[*_alone("trees", also="chargers"), *BUDGET])
+    budget = found["budget"]
+    parts = budget["kinds"]
+    assert parts["trees"]["count"] == len(_new(found))
+    spent = 30_000 * parts["chargers"]["count"] + 3_000 * parts["trees"]["count"]
+    assert spent == budget["spent"] <= 150_000
+    assert 150_000 - spent < 30_000
+    assert budget["objective"] == pytest.approx(
+        parts["chargers"]["objective"] + 0.5 * parts["trees"]["objective"]
+    )
+    assert budget["objective"] <= budget["bound"]
+    assert budget["gap"] <= 0.05
+    with pytest.raises(ConfigError, match=r"names sorting, and sites\.sorting\.enabled is false"):
+        sites_geojson(
+            town,
+            kind="trees",
+            overrides=[*_alone("trees"), "sites.budget.amount=1", "sites.budget.cost={sorting=1}"],
+        )
 
 
 def test_regret_over_demand_and_speed(town: RunDirectory) -> None:

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.sites.budget import KindOption, bend, budget_sweep, budgeted_covering, joint_budget
+from engine.sites.budget import bend, budget_sweep, budgeted_covering
 from engine.sites.capacity import capacitated_covering
 from engine.sites.concave import concave_covering
+from engine.sites.covering import maximal_covering
+from engine.sites.joint import KindCurve, split_budget
 from engine.sites.objective import by_stream, equity_weight
 from engine.sites.regret import CoverScenario, least_regret
 from engine.sites.selection import Effort
@@ -104,26 +106,39 @@ def test_concave_worth_is_bounded_and_greedy_keeps_its_promise(
     assert found.objective >= (1 - 1 / np.e) * best - slack
 
 
-@given(tables(rows=5), tables(rows=4), st.floats(1, 6))
+@given(tables(rows=5), tables(rows=4), st.floats(0, 6), st.integers(0, 3))
 @settings(deadline=None)
 def test_a_joint_budget_is_bounded(
-    first: tuple[Bools, Floats], second: tuple[Bools, Floats], budget: float
+    first: tuple[Bools, Floats], second: tuple[Bools, Floats], amount: float, count: int
 ) -> None:
+    # stations at 1, trees at 2; the bound must hold whatever number each was solved for
+    stations = maximal_covering(sp.csr_array(first[0]), first[1], count=count, effort=LIGHT)
+    trees = concave_covering(sp.csr_array(second[0] * 1.0), second[1], scale=2.0, count=3)
+    assert stations.envelope is not None
+    assert trees.envelope is not None
     kinds = {
-        "a": KindOption(sp.csr_array(first[0]), first[1], 1.0),
-        "b": KindOption(sp.csr_array(second[0]), second[1], 2.0, 0.5),
+        "stations": KindCurve(stations.curve, stations.envelope, 1.0),
+        "trees": KindCurve(trees.curve, trees.envelope, 2.0, 0.5),
     }
-    found, chosen = joint_budget(kinds, budget=budget, effort=LIGHT)
+    found = split_budget(kinds, amount=amount)
+
+    def worth(chosen: list[int]) -> float:
+        return float((second[1] * -np.expm1(-second[0][chosen].sum(axis=0) / 2.0)).sum())
+
     best = max(
-        _covered(*first, a) + 0.5 * _covered(*second, b)
+        _covered(*first, a) + 0.5 * worth(b)
         for a in _sets(len(first[0]), 6)
         for b in _sets(len(second[0]), 3)
-        if len(a) + 2 * len(b) <= budget
+        if len(a) + 2 * len(b) <= amount
     )
-    slack = 1e-9 * (1 + best)
-    assert len(chosen["a"]) + 2 * len(chosen["b"]) <= budget
-    mine = _covered(*first, chosen["a"].tolist()) + 0.5 * _covered(*second, chosen["b"].tolist())
-    assert abs(found.objective - mine) <= slack
+    slack = 1e-9 * (1 + best) + 2e-6 * first[1].sum()
+    spent = found.count["stations"] + 2 * found.count["trees"]
+    assert spent == pytest.approx(found.spent)
+    assert spent <= amount * (1 + 1e-9)
+    built = _covered(*first, stations.chosen[: found.count["stations"]].tolist())
+    built += 0.5 * worth(trees.chosen[: found.count["trees"]].tolist())
+    assert abs(found.objective - built) <= slack
+    assert found.objective <= best + slack
     assert found.bound + slack >= best
 
 
@@ -189,7 +204,7 @@ def test_what_is_wrong_is_said() -> None:
     with pytest.raises(InputError, match="budget is -1"):
         budgeted_covering(eye, [1, 1], cost=[1.0, 1.0], budget=-1)
     with pytest.raises(InputError, match="kinds is empty"):
-        joint_budget({}, budget=1)
+        split_budget({}, amount=1)
     with pytest.raises(InputError, match="capacity holds"):
         capacitated_covering(eye, [1, 1], capacity=-1.0, count=1)
     with pytest.raises(InputError, match="scenarios is empty"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.sites.cover_kernel import add, empty_state, remove, value
+from engine.sites.cover_kernel import add, empty_state, remove
 
 
 @njit(cache=True)
@@ -69,9 +69,9 @@ def search(cover, cost, budget):  # type: ignore[no-untyped-def]
     for by_ratio in (True, False):
         state = empty_state(cover, n)
         size, money = _fill(cover, state, cost, budget, 0, by_ratio)
-        greedy = max(greedy, value(cover, state))
+        greedy = max(greedy, state.total[0])
         size, money = _exchange(cover, state, cost, money, size)
-        now = value(cover, state)
+        now = state.total[0]
         if now > most:
             best, most = state.chosen[:size].copy(), now
     return best, greedy

@@ -29,6 +29,14 @@ class Cover(NamedTuple):
     hit: npt.NDArray[np.int32]
 
 
+SETTLED_EVERY = 1000
+"""Rounds of the search after which the whole set is looked at, and not only what is near to a change."""
+
+
+FAR_IN = 2
+"""One round of the search in so many takes a site from elsewhere as well."""
+
+
 class State(NamedTuple):
     """A set of sites under construction."""
 
@@ -37,6 +45,8 @@ class State(NamedTuple):
     covered: npt.NDArray[np.int32]
     blocked: npt.NDArray[np.int32]
     gain: FloatArray
+    total: FloatArray
+    """Weight covered, one entry."""
 
 
 @njit(cache=True)
@@ -53,6 +63,7 @@ def empty_state(cover, count):  # type: ignore[no-untyped-def]
         np.zeros(len(cover.weight), np.int32),
         np.zeros(n, np.int32),
         gain,
+        np.zeros(1),
     )
 
 
@@ -65,6 +76,7 @@ def add(cover, state, j):  # type: ignore[no-untyped-def]
         state.covered[i] += 1
         if state.covered[i] == 1:
             w = cover.weight[i]
+            state.total[0] += w
             for b in range(cover.col_ptr[i], cover.col_ptr[i + 1]):
                 state.gain[cover.col[b]] -= w
     for a in range(cover.hit_ptr[j], cover.hit_ptr[j + 1]):
@@ -80,6 +92,7 @@ def remove(cover, state, j):  # type: ignore[no-untyped-def]
         state.covered[i] -= 1
         if state.covered[i] == 0:
             w = cover.weight[i]
+            state.total[0] -= w
             for b in range(cover.col_ptr[i], cover.col_ptr[i + 1]):
                 state.gain[cover.col[b]] += w
     for a in range(cover.hit_ptr[j], cover.hit_ptr[j + 1]):
@@ -94,6 +107,19 @@ def best_gain(state, barred):  # type: ignore[no-untyped-def]
         if state.gain[j] > most and not state.inside[j] and state.blocked[j] == 0 and j != barred:
             best, most = j, state.gain[j]
     return best
+
+
+@njit(cache=True)
+def still_best(state, anywhere, worth, barred):  # type: ignore[no-untyped-def]
+    """The best candidate of the city: `anywhere` as long as it is free and worth what it was, else looked for anew."""
+    if (
+        anywhere >= 0
+        and not state.inside[anywhere]
+        and state.blocked[anywhere] == 0
+        and state.gain[anywhere] >= worth
+    ):
+        return anywhere
+    return best_gain(state, barred)
 
 
 @njit(cache=True)
@@ -135,31 +161,63 @@ def best_move(cover, state, old, anywhere):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def exchange(cover, state, size):  # type: ignore[no-untyped-def]
-    """Move one site at a time to its best place, until no single move improves the set."""
-    calm, k = 0, 0
-    anywhere = best_gain(state, -1)
-    while calm < size:
-        old = state.chosen[k]
-        remove(cover, state, old)
-        new = best_move(cover, state, old, anywhere)
-        state.chosen[k] = new
-        add(cover, state, new)
-        calm += 1
-        if new != old:
-            calm = 0
-            anywhere = best_gain(state, -1)
-        k = (k + 1) % size
+def wake(cover, state, awake, j):  # type: ignore[no-untyped-def]
+    """Have the sites that share demand with candidate `j`, or stand too close to it, looked at again."""
+    awake[j] = True
+    for a in range(cover.row_ptr[j], cover.row_ptr[j + 1]):
+        i = cover.row[a]
+        for b in range(cover.col_ptr[i], cover.col_ptr[i + 1]):
+            if state.inside[cover.col[b]]:
+                awake[cover.col[b]] = True
+    for a in range(cover.hit_ptr[j], cover.hit_ptr[j + 1]):
+        for b in range(cover.hit_ptr[cover.hit[a]], cover.hit_ptr[cover.hit[a] + 1]):
+            if state.inside[cover.hit[b]]:
+                awake[cover.hit[b]] = True
 
 
 @njit(cache=True)
-def value(cover, state):  # type: ignore[no-untyped-def]
-    """Weight covered by the set."""
-    total = 0.0
-    for i in range(len(cover.weight)):
-        if state.covered[i] > 0:
-            total += cover.weight[i]
-    return total
+def exchange(cover, state, size, awake, anywhere):  # type: ignore[no-untyped-def]
+    """
+    Move one site at a time to its best place, until no site that is awake can be improved by a single move.
+
+    A site falls asleep when it is looked at and wakes when a site near it moves: the others have nothing new to gain,
+    except at the one place in the whole city that is best for any of them, `anywhere`, which `settle` tries for all.
+
+    Returns
+    -------
+    bool
+        Whether any site moved.
+    """
+    moved, busy = False, True
+    worth = state.gain[anywhere] if anywhere >= 0 else 0.0
+    while busy:
+        busy = False
+        for k in range(size):
+            old = state.chosen[k]
+            if not awake[old]:
+                continue
+            awake[old] = False
+            remove(cover, state, old)
+            new = best_move(cover, state, old, anywhere)
+            state.chosen[k] = new
+            add(cover, state, new)
+            if new != old:
+                moved = busy = True
+                wake(cover, state, awake, old)
+                wake(cover, state, awake, new)
+                anywhere = still_best(state, anywhere, worth, -1)
+                worth = state.gain[anywhere] if anywhere >= 0 else 0.0
+    return moved
+
+
+@njit(cache=True)
+def settle(cover, state, size, awake):  # type: ignore[no-untyped-def]
+    """Exchange until no single move of any site improves the set."""
+    while True:
+        for k in range(size):
+            awake[state.chosen[k]] = True
+        if not exchange(cover, state, size, awake, best_gain(state, -1)):
+            break
 
 
 @njit(cache=True)
@@ -174,37 +232,116 @@ def draw(seed):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def open_neighbours(cover, state, size, first, opened):  # type: ignore[no-untyped-def]
-    """Remove one site and the sites that cover most of the same demand; returns the new size."""
-    shared = np.zeros(len(state.inside))
-    s = state.chosen[first]
+def close_by(cover, state, s, shared):  # type: ignore[no-untyped-def]
+    """Chosen sites that share demand with site `s`, itself first; ``shared`` holds how much, infinite for itself."""
+    beside = [np.int64(s)]
+    shared[s] = np.inf
     for a in range(cover.row_ptr[s], cover.row_ptr[s + 1]):
         i = cover.row[a]
         for b in range(cover.col_ptr[i], cover.col_ptr[i + 1]):
-            shared[cover.col[b]] += cover.weight[i]
-    shared[s] = np.inf
-    for _ in range(opened):
-        k = 0
-        for t in range(1, size):
-            if shared[state.chosen[t]] > shared[state.chosen[k]]:
-                k = t
-        remove(cover, state, state.chosen[k])
-        size -= 1
-        state.chosen[k] = state.chosen[size]
-        state.chosen[size] = -1
+            j = cover.col[b]
+            if state.inside[j]:
+                if shared[j] == 0.0:
+                    beside.append(np.int64(j))
+                shared[j] += cover.weight[i]
+    return beside
+
+
+@njit(cache=True)
+def take_out(cover, state, size, j, awake, mark, changed):  # type: ignore[no-untyped-def]
+    """Remove site `j`, wake those beside, and list the candidates that gain by it; returns the new size."""
+    remove(cover, state, j)
+    wake(cover, state, awake, j)
+    for a in range(cover.row_ptr[j], cover.row_ptr[j + 1]):
+        i = cover.row[a]
+        for b in range(cover.col_ptr[i], cover.col_ptr[i + 1]):
+            if not mark[cover.col[b]]:
+                mark[cover.col[b]] = True
+                changed.append(np.int64(cover.col[b]))
+    for a in range(cover.hit_ptr[j], cover.hit_ptr[j + 1]):
+        if not mark[cover.hit[a]]:
+            mark[cover.hit[a]] = True
+            changed.append(np.int64(cover.hit[a]))
+    for k in range(size):
+        if state.chosen[k] == j:
+            state.chosen[k] = state.chosen[size - 1]
+            state.chosen[size - 1] = -1
+            break
+    return size - 1
+
+
+@njit(cache=True)
+def open_neighbours(cover, state, size, first, far, opened, awake, shared, mark):  # type: ignore[no-untyped-def]
+    """
+    Remove the sites `first` and `far`, and those that cover most of the same demand as `first`.
+
+    Parameters
+    ----------
+    first, far
+        Chosen candidates; with `far` a site may move between quarters of the city, the same as `first` leaves it out.
+    opened
+        Sites to remove around `first`, itself included.
+    awake
+        Sites to look at again, marked here.
+    shared, mark
+        Zeros and False, shape (candidates,), as they are again at the end.
+
+    Returns
+    -------
+    tuple
+        The new size, and a list of the candidates whose gain or freedom changed.
+    """
+    changed = [np.int64(0) for _ in range(0)]
+    beside = close_by(cover, state, first, shared)
+    for _ in range(min(opened, len(beside))):
+        worst = first
+        for j in beside:
+            if shared[j] > shared[worst]:
+                worst = j
+        shared[worst] = -1.0
+        size = take_out(cover, state, size, worst, awake, mark, changed)
+    if state.inside[far]:
+        size = take_out(cover, state, size, far, awake, mark, changed)
+    for j in beside:
+        shared[j] = 0.0
+    for j in changed:
+        mark[j] = False
+    return size, changed
+
+
+@njit(cache=True)
+def refill(cover, state, size, barred, changed, anywhere, awake):  # type: ignore[no-untyped-def]
+    """As `fill`, after `open_neighbours`: the best candidate is one that changed, or the best before, `anywhere`."""
+    worth = state.gain[anywhere] if anywhere >= 0 else 0.0
+    while size < len(state.chosen):
+        anywhere = still_best(state, anywhere, worth, barred)
+        worth = state.gain[anywhere] if anywhere >= 0 else 0.0
+        best, most = -1, 0.0
+        if anywhere >= 0 and not state.inside[anywhere] and state.blocked[anywhere] == 0:
+            best, most = anywhere, state.gain[anywhere]
+        for j in changed:
+            free = j != barred and not state.inside[j] and state.blocked[j] == 0
+            if free and (state.gain[j] > most or (state.gain[j] == most and 0 <= j < best)):
+                best, most = j, state.gain[j]
+        if best < 0 or most <= 0.0:
+            break
+        state.chosen[size] = best
+        size += 1
+        add(cover, state, best)
+        wake(cover, state, awake, best)
     return size
 
 
 @njit(cache=True)
-def restore(cover, state, size, best):  # type: ignore[no-untyped-def]
-    """Take the set back to `best`; only sites that differ are touched."""
-    keep = np.zeros(len(state.inside), np.bool_)
+def restore(cover, state, size, best, keep):  # type: ignore[no-untyped-def]
+    """Take the set back to `best`; only sites that differ are touched. `keep` is False, shape (candidates,)."""
     for j in best:
         keep[j] = True
     for t in range(size):
         if not keep[state.chosen[t]]:
             remove(cover, state, state.chosen[t])
     for t in range(len(best)):
+        keep[best[t]] = False
         state.chosen[t] = best[t]
         if not state.inside[best[t]]:
             add(cover, state, best[t])
@@ -217,8 +354,8 @@ def search(cover, start, count, restarts, seed, target):  # type: ignore[no-unty
     Greedy, exchange search, then rounds that open some neighbouring sites and close them elsewhere.
 
     Each round removes one site and those that share most demand with it (2 to 6 in all), bars the first from
-    coming back before the set is full, refills greedily and exchanges to a local optimum. A worse set is
-    taken back.
+    coming back before the set is full, refills greedily and exchanges what is near to a local optimum. A worse set
+    is taken back. At the end no single move of any site improves the set.
 
     Parameters
     ----------
@@ -236,6 +373,7 @@ def search(cover, start, count, restarts, seed, target):  # type: ignore[no-unty
     tuple
         Chosen candidates, value of the greedy set, value of the best set, rounds done.
     """
+    n = len(cover.row_ptr) - 1
     state = empty_state(cover, count)
     size = 0
     for j in start:
@@ -244,10 +382,12 @@ def search(cover, start, count, restarts, seed, target):  # type: ignore[no-unty
             size += 1
             add(cover, state, j)
     size = fill(cover, state, size, -1)
-    greedy = value(cover, state)
-    exchange(cover, state, size)
-    most = value(cover, state)
+    greedy = state.total[0]
+    awake, mark, shared = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n)
+    settle(cover, state, size, awake)
+    most = state.total[0]
     best = state.chosen[:size].copy()
+    anywhere = best_gain(state, -1)
     generator = np.array([seed], np.uint64)
     done = 0
     while done < restarts and size > 1 and most < target:
@@ -255,16 +395,22 @@ def search(cover, start, count, restarts, seed, target):  # type: ignore[no-unty
         first = np.int64(draw(generator) % np.uint64(size))
         opened = min(size, 2 + np.int64(draw(generator) % np.uint64(5)))
         barred = state.chosen[first]
-        size = open_neighbours(cover, state, size, first, opened)
-        size = fill(cover, state, size, barred)
-        exchange(cover, state, size)
-        now = value(cover, state)
-        if now >= most:
-            most = now
+        other = np.int64(draw(generator) % np.uint64(FAR_IN * size))
+        far = state.chosen[other] if other < size else barred
+        left, changed = open_neighbours(cover, state, size, barred, far, opened, awake, shared, mark)
+        size = refill(cover, state, left, barred, changed, anywhere, awake)
+        exchange(cover, state, size, awake, best_gain(state, -1))
+        if done % SETTLED_EVERY == 0 and state.total[0] >= most:
+            settle(cover, state, size, awake)
+        if state.total[0] >= most:
+            most = state.total[0]
             best = state.chosen[:size].copy()
+            anywhere = best_gain(state, -1)
         else:
-            size = restore(cover, state, size, best)
-    return best, greedy, most, done
+            size = restore(cover, state, size, best, mark)
+            awake[:] = False
+    settle(cover, state, size, awake)
+    return state.chosen[:size].copy(), greedy, state.total[0], done
 
 
 @njit(cache=True)

@@ -18,6 +18,10 @@ WHOLE = float(2**51)
 """Sum of the whole weights: exact in float64, with a bit to spare."""
 
 
+HARD_GAP = 0.01
+"""Where the proven gap stays above this share, three times as many rounds are searched."""
+
+
 class Reduced(NamedTuple):
     """The part of a covering problem that is still to be decided."""
 
@@ -97,10 +101,7 @@ def maximal_covering(
     fixed = check_locked(locked, matrix.shape[0])
     forbidden = symmetric(conflicts, matrix.shape[0])
     reduced = reduce_problem(matrix, weight, fixed, forbidden)
-    found, greedy, _, rounds = kernel.search(
-        reduced.cover, np.empty(0, np.int64), count, effort.restarts, np.uint64(effort.seed), np.inf
-    )
-    bound, steps, envelope = _bound(reduced, found, count, effort)
+    found, greedy, rounds, bound, steps, envelope = _searched(reduced, count, effort)
     method = "greedy, exchange search with perturbations; Lagrangian bound"
     value = _value(reduced, found) * reduced.unit
     if effort.exact_nodes and bound > value * (1 + max(effort.gap_target, TOLERANCE)):
@@ -281,20 +282,56 @@ def conflict_cliques(conflicts: sp.csr_array) -> IntArray:
     return group
 
 
-def _bound(reduced: Reduced, found: IntArray, count: int, effort: Effort) -> tuple[float, int, FloatArray]:
-    """[demand] Bound on what new sites can add, the steps it took, and a bound on the value of 0, 1, 2 … of them."""
-    weight = reduced.cover.weight
-    if count == 0 or not len(weight):
-        return 0.0, 0, np.full(count + 1, reduced.baseline + float(weight.sum()) * reduced.unit)
-    value = _value(reduced, found)
-    bound, price, steps = kernel.lagrangian(
-        reduced.cover, reduced.clique, count, effort.bound_steps, value, effort.gap_target, weight / 2
+class _Searched(NamedTuple):
+    """What the search and the bound came to."""
+
+    found: IntArray
+    greedy: float
+    rounds: int
+    bound: float
+    """[demand] What new sites can add at most."""
+    steps: int
+    envelope: FloatArray
+    """[demand] Bound on the value of 0, 1, 2 … new sites."""
+
+
+def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
+    """
+    Search and bound by turns.
+
+    A thirtieth of the rounds; all of them where that is not proven; three times as many where the gap is more than
+    `HARD_GAP`.
+    """
+    cover, total = reduced.cover, float(reduced.cover.weight.sum())
+    found, _, _, _ = kernel.search(cover, np.empty(0, np.int64), count, 0, np.uint64(effort.seed), np.inf)
+    if count == 0 or not len(cover.weight):
+        whole = np.full(count + 1, reduced.baseline + total * reduced.unit)
+        return _Searched(found, 0.0, 0, 0.0, 0, whole)
+    slack = 1e-12 * WHOLE + 0.5 * len(cover.weight)  # rounding of weights to whole ones and of sums of prices
+    price, bound, greedy, done, steps = cover.weight / 2, total, 0.0, 0, 0
+    envelope = np.full(1, total)
+    for stage, rounds in enumerate((effort.restarts // 30, effort.restarts, 3 * effort.restarts)):
+        seed = np.uint64(effort.seed + stage)
+        found, first, value, turns = kernel.search(
+            cover, found if stage else found[:0], count, rounds, seed, bound
+        )
+        done += int(turns)
+        greedy = greedy if stage else first
+        lowest, price, took = kernel.lagrangian(
+            cover, reduced.clique, count, effort.bound_steps, value, effort.gap_target, price
+        )
+        steps += int(took)
+        rest, tops = kernel.worths(cover, reduced.clique, price)
+        lines = np.minimum(rest + slack + np.concatenate([[0.0], np.cumsum(tops)]), total)
+        envelope = lines if stage == 0 else np.minimum(envelope, lines)
+        bound = min(bound, lowest + slack)
+        enough = max(effort.gap_target, 0.0 if stage == 0 else HARD_GAP)
+        base = reduced.baseline / reduced.unit
+        if bound + base <= (value + base) * (1 + enough + 1e-12):
+            break
+    return _Searched(
+        found, greedy, done, bound * reduced.unit, steps, reduced.baseline + envelope * reduced.unit
     )
-    slack = 1e-12 * WHOLE + 0.5 * len(weight)  # rounding of weights to whole ones and of sums of prices
-    rest, tops = kernel.worths(reduced.cover, reduced.clique, price)
-    envelope = np.minimum(rest + slack + np.concatenate([[0.0], np.cumsum(tops)]), weight.sum())
-    bound = min(bound + slack, float(weight.sum())) * reduced.unit
-    return bound, int(steps), reduced.baseline + envelope * reduced.unit
 
 
 def _value(reduced: Reduced, sites: IntArray) -> float:

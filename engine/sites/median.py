@@ -92,7 +92,7 @@ def p_median(
         free[hits.indices[hits.indptr[j] : hits.indptr[j + 1]]] = False
     candidate = np.flatnonzero(free)
     problem, unit = _problem(saved, before, candidate, hits)
-    found, greedy, most = kernel.search(problem, count, effort.restarts // 10, np.uint64(effort.seed))
+    found, greedy, most = kernel.search(problem, count, effort.restarts // 300, np.uint64(effort.seed))
     steps, bound = 0, 0.0
     if count and len(problem.row):
         clique = conflict_cliques(sp.csr_array(hits[candidate][:, candidate]))

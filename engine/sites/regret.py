@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +105,8 @@ def least_regret(
         maximal_covering(t, w, count=count, locked=locked, conflicts=conflicts, effort=effort)
         for t, w in zip(tables, weights, strict=True)
     ]
+    effort = effort or Effort()
+    quick = replace(effort, restarts=effort.restarts // 10)  # many problems, each near the last
     sets = [found.chosen for found in alone]
     fixed = alone[0].locked
 
@@ -123,7 +125,7 @@ def least_regret(
             [w * (a / b if b else 0.0) for w, a, b in zip(weights, alpha, best, strict=True)]
         )
         found = maximal_covering(
-            merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=effort
+            merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=quick
         )
         sets.append(found.chosen)
         values.append(served(found.chosen))

@@ -20,7 +20,8 @@ class Effort:
     Attributes
     ----------
     restarts
-        Rounds of the local search: each opens a part of the best set and closes it again.
+        Rounds of the local search: each opens a part of the best set and closes it again. Maximal covering takes three
+        times as many where the gap stays above 1 %, the p-median a three-hundredth.
     bound_steps
         Steps of the Lagrangian bound.
     exact_nodes
@@ -32,7 +33,7 @@ class Effort:
         Seed of the perturbations.
     """
 
-    restarts: int = 2000
+    restarts: int = 60_000
     bound_steps: int = 2000
     exact_nodes: int = 200
     gap_target: float = 0.0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cells import StreetPieces
-from engine.network.street_network import StreetNetwork
-from engine.reach import Destinations, cell_times, nearest
+from engine.network.street_network import NO_WAY, StreetNetwork
+from engine.reach import Destinations, cell_times, hierarchy, nearest
 from engine.reach.decay import Decay
 from engine.reach.places_to_cells import cell_units
 from tests.slow_reach import mean_over_cells, ranked_times, samples, times_to_places
@@ -109,7 +111,38 @@ def test_sweeps_equal_searches_on_oddities(case: Case, decays: list[Decay]) -> N
 def test_sweeps_equal_searches_in_towns(seed: int, side: int, cutoffs: list[int]) -> None:
     """Connected grids with many places, where most streets lie within or beyond a cutoff as a whole."""
     random = np.random.default_rng(seed)
-    network = grid_town(random, side)
+    case = town_case(random, grid_town(random, side))
+    decays = [Decay.step(c) for c in sorted(cutoffs)]
+    assert_same(case, [*decays, Decay.linear(60_000)])
+    network, destinations, pieces = case
+    counts = cell_units(network, pieces, destinations, decays, engine="sweeps").mean()
+    assert counts.max(initial=0.0) <= np.bincount(destinations.category).max()
+
+
+def test_other_times_customise_the_hierarchy_and_build_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streets that are slowed down, closed and opened keep the shape, and the figures are those of searches."""
+    random = np.random.default_rng(8)
+    network = grid_town(random, 7)
+    built = hierarchy.hierarchy(network)
+    times = {
+        column: random.choice([NO_WAY, 700, 5_000, 30_000], len(network.streets)).astype(np.int32)
+        for column in ("forward_ms", "backward_ms")
+    }
+    changed = replace(network, streets=network.streets.assign(**times))
+
+    def again(network: StreetNetwork) -> hierarchy.Shape:
+        raise AssertionError("the hierarchy was built anew")
+
+    monkeypatch.setattr(hierarchy, "build_shape", again)
+    assert hierarchy.hierarchy(changed).shape is built.shape
+    case = town_case(random, changed)
+    assert_same(case, [Decay.step(60_000), Decay.gaussian(30_000)])
+    before, after = (cell_units(n, case[2], case[1], [Decay.step(60_000)]).sums for n in (network, changed))
+    assert not np.array_equal(before, after)
+
+
+def town_case(random: np.random.Generator, network: StreetNetwork) -> Case:
+    """Places anywhere on a network, some with several entrances, and every street as a cell."""
     m, places = len(network.streets), int(random.integers(1, 40))
     points = int(random.integers(places, 2 * places + 1))
     destinations = Destinations(
@@ -133,10 +166,7 @@ def test_sweeps_equal_searches_in_towns(seed: int, side: int, cutoffs: list[int]
         access_ms=np.zeros(m, dtype=np.int64),
         no_network=np.zeros(m, dtype=bool),
     )
-    decays = [Decay.step(c) for c in sorted(cutoffs)]
-    assert_same((network, destinations, pieces), [*decays, Decay.linear(60_000)])
-    counts = cell_units(network, pieces, destinations, decays, engine="sweeps").mean()
-    assert counts.max(initial=0.0) <= np.bincount(destinations.category).max()
+    return network, destinations, pieces
 
 
 def grid_town(random: np.random.Generator, side: int) -> StreetNetwork:

@@ -56,6 +56,14 @@ class Rescorer:
             self.results.move_to_end(key)
             return self.results[key]
 
+    def known(self, run: Run, draft: Draft) -> Outcome | None:
+        """The outcome of a draft if it is there already; nothing is begun."""
+        with self.lock:
+            future = self.results.get((*run.key, draft.digest))
+        if future is None or not future.done() or future.cancelled() or future.exception() is not None:
+            return None
+        return future.result()
+
     def prepare(self, run: Run) -> None:
         """Load what a run's proposals are measured against while people still look at the page."""
         key = (*run.key, "base")

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import geopandas as gpd
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import Server, keep, start_server
+from tests.e2e.conftest import PATIENCE_S, Server, keep, start_server
 from tests.e2e.driver import at_rest, change, click_at, open_map, pick
 
 pytestmark = pytest.mark.e2e
@@ -146,6 +146,45 @@ def test_a_bad_upload_is_a_sentence(page: Page, server: Server, tmp_path: Path) 
     expect(alert).to_contain_text("feature 1")
     assert page.locator("b", has_text="boom").count() == 0
     assert "Traceback" not in page.inner_text("body")
+
+
+def test_a_large_upload_is_refused_before_it_is_read(page: Page, server: Server, tmp_path: Path) -> None:
+    open_map(page, server, "proposals?lang=en")
+    large = tmp_path / "large.geojson"
+    large.write_bytes(b" " * 3_000_000)
+    page.locator("input[type=file]").set_input_files(str(large))
+    expect(page.get_by_text("must be 2.0MB or smaller")).to_be_visible()
+    # Past the browser, the server itself closes the door: two hundred megabytes do not get in.
+    parts = urlsplit(server.url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    connection.putrequest("PUT", "/_stcore/upload_file/session/file")
+    connection.putheader("Content-Length", "200000000")
+    connection.putheader("Content-Type", "multipart/form-data; boundary=x")
+    connection.endheaders()
+    assert connection.getresponse().status in (400, 403, 413)
+    connection.close()
+
+
+def test_two_people_draw_at_once_and_each_sees_their_own(browser: Browser, server: Server) -> None:
+    people = [browser.new_context(viewport={"width": 1280, "height": 860}).new_page() for _ in range(2)]
+    for person in people:
+        person.set_default_timeout(1000 * PATIENCE_S)
+        open_map(person, server, "proposals?lang=en&category=sorting")
+        person.get_by_text("Add a place").click()
+        expect(person.get_by_text("Click where the place is to be")).to_be_visible()
+        at_rest(person)
+    click_at(people[0], 24.9445, 60.1765)
+    expect(people[0].get_by_text("Proposal A: 1 edit")).to_be_visible()
+    expect(people[1].get_by_text("Proposal A: 0 edits")).to_be_visible()
+    click_at(people[1], 24.9410, 60.1665)
+    expect(people[1].get_by_text("Proposal A: 1 edit")).to_be_visible()
+    said = []
+    for person in people:
+        expect(person.locator(".proche .served")).to_contain_text("cells gain")
+        said.append(person.locator(".proche .served").inner_text())
+    assert said[0] != said[1]
+    for person in people:
+        person.context.close()
 
 
 @pytest.mark.bench  # waits on a re-scoring in the background: wants a machine at rest

@@ -53,7 +53,9 @@ def proposals() -> None:
     found = outcome_of(context, future)
     left, right = st.columns([6, 4], gap="medium")
     with left:
-        draft_map(context, letter, draft, found)
+        # While the last edit is being computed, what was known before it stays on the map.
+        before = rescorer().known(context.run, draft.before) if found is None and draft.before else None
+        draft_map(context, letter, draft, found or before)
     with right:
         show_legend(served=serve(), key="map")
         if future is not None and not future.done():
@@ -261,9 +263,10 @@ def results(context: Context, drafts: dict[str, Draft]) -> None:
     known: dict[str, Outcome] = {}
     for letter, draft in drafts.items():
         if draft.features:
-            future = rescorer().submit(run, draft)
-            if future.done() and not future.cancelled() and future.exception() is None:
-                known[letter] = future.result()
+            rescorer().submit(run, draft)
+            outcome = rescorer().known(run, draft)
+            if outcome is not None:
+                known[letter] = outcome
     if not known:
         return
     st.markdown(f"### {t('proposals.results', mode=inside(t.known('mode', context.view.mode)))}")

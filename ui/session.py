@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from pipelines.errors import PipelineError
 from ui.cache import open_run, runs_offered
 from ui.language import LANGUAGES, Translator
 from ui.runs import Run
@@ -56,8 +58,9 @@ def current(t: Translator) -> Context | None:
 
 
 def change(**fields: Any) -> None:
-    """Change fields of the session's view."""
-    st.session_state.view = replace(st.session_state.view, **fields)
+    """Change fields of the session's view; there is none while another run is being opened."""
+    if "view" in st.session_state:
+        st.session_state.view = replace(st.session_state.view, **fields)
 
 
 def seeded(key: str, value: Any) -> str:
@@ -116,5 +119,16 @@ def run_switch(t: Translator) -> None:
         st.session_state.pop("view", None)
         st.query_params.clear()
 
-    st.selectbox(t("app.run"), list(offered), key=key, on_change=take,
-                 format_func=lambda name: open_run(name, offered[name]).title)  # fmt: skip
+    titles = run_titles(offered)
+    st.selectbox(t("app.run"), list(offered), key=key, on_change=take, format_func=titles.__getitem__)
+
+
+def run_titles(offered: Mapping[str, Path]) -> dict[str, str]:
+    """What each run is called: its area, with its own name where two runs are of areas of one name."""
+    areas: dict[str, str] = {}
+    for name, path in offered.items():
+        try:
+            areas[name] = open_run(name, path).title
+        except PipelineError:
+            areas[name] = name
+    return {n: a if list(areas.values()).count(a) == 1 else f"{a} · {n}" for n, a in areas.items()}

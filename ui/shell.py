@@ -7,8 +7,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from pipelines.errors import PipelineError
 from ui.session import current, language_switch, run_switch, translator, write_address
 from ui.views.heading import heading
+from ui.views.text import plain
 
 _STYLE = """<style>
 .stMainBlockContainer { padding: 4.1rem 1.4rem 1.5rem; }
@@ -51,7 +53,11 @@ def start(pages: Sequence[str]) -> None:
     st.html(_STYLE)
     st.logo(str(_LOGO), size="large")
     page = st.navigation(listing, position="top")
-    context = current(t)
+    try:
+        context = current(t)
+    except PipelineError as error:
+        st.error(plain(str(error)))
+        return
     if context is None:
         st.title(t("app.title"))
         st.info(t("app.no_runs"))

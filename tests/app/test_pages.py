@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import h3
@@ -168,3 +170,30 @@ def test_the_proof_names_place_runner_up_and_way_as_the_command_does(
     assert message(app)[0]["overlays"]["route"]["geometry"]["coordinates"] == [
         list(c) for c in told["route"]["coordinates"]
     ]
+
+
+def test_two_runs_of_one_area_stay_apart(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "copied"
+    shutil.copytree(run.directory.path, other)
+    monkeypatch.setenv("PROCHE_RUNS", f"{run.directory.path}{os.pathsep}{other}")
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=800)
+    opened(app, "explore", run="copied", lang="en")
+    assert app.session_state["run"] == "copied"
+    assert len(set(app.selectbox(key="run_widget").options)) == 2
+    app.selectbox(key="kind").select("score").run()
+    assert not app.exception
+    assert app.session_state["run"] == "copied"
+    app.selectbox(key="run_widget").select(run.directory.path.name).run()
+    assert not app.exception
+    assert app.session_state["run"] == run.directory.path.name
+
+
+def test_a_damaged_run_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text("{")
+    monkeypatch.setenv("PROCHE_RUNS", str(tmp_path / "broken"))
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    assert not app.exception
+    assert "manifest" in app.error[0].value

@@ -124,9 +124,7 @@ def least_regret(
         mixed = np.concatenate(
             [w * (a / b if b else 0.0) for w, a, b in zip(weights, alpha, best, strict=True)]
         )
-        found = maximal_covering(
-            merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=quick
-        )
+        found = maximal_covering(merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=quick)
         sets.append(found.chosen)
         values.append(served(found.chosen))
         bound = max(bound, float(alpha[best > 0].sum()) - found.bound)

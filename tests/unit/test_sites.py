@@ -25,6 +25,7 @@ from engine.sites.plan import SitePlan
 from engine.sites.rules import CHARGERS, TREES
 from engine.sites.selection import Effort
 from engine.sites.stations import site_stations
+from engine.sites.travel import travel_minutes
 from engine.sites.trees import site_trees
 from engine.snapping import local_metres
 from tests.towns import Town, exact_snaps, town
@@ -183,6 +184,54 @@ class TestCandidates:
         assert found.rejected == {"class": 2, "near_walkway": 1}
         assert found.points["side"].tolist() == ["left"]
 
+    def test_nothing_stands_outside_the_area(self) -> None:
+        drawn = town("A" + "-" * 19 + "B\n" + "\n" * 20 + "C" + "-" * 19 + "D")  # 200 m each, 210 m apart
+        rule = KerbRule(spacing_m=20, junction_clearance_m=0, offset_m=1)
+        net = drawn.network
+        a, b = net.lon[drawn.vertex["A"]], net.lon[drawn.vertex["B"]]
+        west = shapely.box(a - 1e-4, net.lat.max() - 2e-4, (a + b) / 2, net.lat.max() + 2e-4)
+        found = street_side_candidates(net, rule, within=west)
+        assert found.rejected == {"outside_area": 10}  # CD does not touch the box: not even looked at
+        assert len(found.points) == 10
+        assert found.points["lon"].max() <= (a + b) / 2
+
+    def test_nothing_stands_on_a_roundabout_or_a_turning_loop(self) -> None:
+        drawn = town("A-----B  C-----D")
+        rule = KerbRule(spacing_m=30, junction_clearance_m=0, offset_m=1)
+        found = street_side_candidates(_with(drawn, roundabout=[True, False]).network, rule)
+        assert found.rejected == {"roundabout": 4}
+        net = drawn.network
+        streets = net.streets.assign(v=net.streets["u"])
+        assert street_side_candidates(replace(net, streets=streets), rule).rejected == {"roundabout": 8}
+
+    def test_a_junction_beside_the_street_keeps_its_distance_too(self) -> None:
+        # EF has no junction of its own, but passes 10 m below the crossroads C.
+        drawn = town("     A\n     |\nB----C----D\nE---------F")
+        rule = KerbRule(spacing_m=10, junction_clearance_m=14, offset_m=0.1)
+        found = street_side_candidates(_with(drawn, width_m=[0.5] * 4).network, rule)
+        own = found.points[found.points["street"] == drawn.street["EF"]]
+        plane = local_metres(drawn.network)
+        at = drawn.vertex["C"]
+        centre = plane.project(np.array([[drawn.network.lon[at], drawn.network.lat[at]]]))
+        away = np.hypot(*(plane.project(own[["lon", "lat"]].to_numpy()) - centre).T)
+        assert 0 < len(own) < 20
+        assert away.min() >= 14
+
+    def test_a_street_of_unknown_class_may_take_a_site(self) -> None:
+        drawn = town("A-----B  C-----D")
+        rule = KerbRule(spacing_m=30, junction_clearance_m=0, offset_m=1, classes=frozenset({"residential"}))
+        assert street_side_candidates(drawn.network, rule).rejected == {}
+        found = street_side_candidates(_with(drawn, highway=["", "footway"]).network, rule)
+        assert found.rejected == {"class": 4}
+
+    def test_a_tree_needs_room_to_the_other_kerb(self) -> None:
+        drawn = town("A-----B\n\nC-----D")  # 20 m apart: 14 m wide streets leave a strip of 6 m
+        wide = _with(drawn, width_m=[14.0, 14.0]).network
+        rule = KerbRule(spacing_m=30, junction_clearance_m=0, offset_m=1, other_street_m=1.5)
+        assert street_side_candidates(wide, rule).rejected == {}
+        tight = replace(rule, other_street_m=5.5)
+        assert street_side_candidates(wide, tight).rejected == {"on_another_street": 4}
+
     def test_candidates_of_parallel_kerbs_are_thinned(self) -> None:
         drawn = town("A-----B")
         rule = KerbRule(spacing_m=60, junction_clearance_m=0, offset_m=1, apart_m=15)
@@ -264,6 +313,52 @@ class TestCatchment:
         assert share.toarray().ravel().tolist() == [pytest.approx(0.1), 0.0, 0.0]
         with pytest.raises(InputError, match="cutoff_ms is -1"):
             catchment(drawn.network, snaps, pieces, cutoff_ms=-1)
+
+
+class TestTravel:
+    def test_by_hand_to_the_second(self) -> None:
+        # A to B is 100 m and 100 s, the site 30 m from A; the pieces' middles are at 25 and 75 m.
+        drawn = town("A---------B")
+        pieces = _pieces(drawn, [("AB", 0.0, 0.5)], [("AB", 0.5, 1.0)], [("AB", 0.0, 1.0)])
+        minutes = travel_minutes(drawn.network, exact_snaps([0], [0.3]), pieces, far_min=1.0)
+        assert (minutes.toarray()[0] * 60).tolist() == pytest.approx([5.0, 45.0, 20.0])
+        near = travel_minutes(drawn.network, exact_snaps([0], [0.3]), pieces, far_min=0.5)
+        assert near.indices.tolist() == [0, 2]  # 45 s is beyond half a minute
+        with pytest.raises(InputError, match="far_min is 0"):
+            travel_minutes(drawn.network, exact_snaps([0], [0.3]), pieces, far_min=0)
+
+    def test_one_way_round_the_block_and_pieces_that_come_late(self) -> None:
+        # AB is driven from A to B alone: from the far half nobody gets back to the site at 0.3.
+        drawn = town("A---->----B")
+        pieces = _pieces(drawn, [("AB", 0.0, 0.2), ("AB", 0.8, 1.0)])
+        minutes = travel_minutes(drawn.network, exact_snaps([0], [0.3]), pieces, far_min=2.0)
+        seconds = [20.0, 120.0]  # 0.1 to 0.3; never, which counts the two minutes
+        assert minutes.toarray()[0, 0] * 60 == pytest.approx(np.mean(seconds))
+
+
+class TestQuestions:
+    def test_what_does_not_go_together_is_said(self) -> None:
+        for asked, said in (
+            ({"objective": "p_median", "capacity": 3.0}, "p_median and capacity"),
+            ({"sweep": (1,), "capacity": 3.0}, "capacity and sweep"),
+            ({"capacity": 3.0, "takes": [[True]]}, "capacity does not go with waste streams"),
+        ):
+            with pytest.raises(InputError, match=said):
+                StationAsk("chargers", 1, **asked)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="kind is 'moon'"):
+            StationAsk("moon", 1)
+
+    def test_need_moves_the_station_and_the_figures_stay_people(self) -> None:
+        drawn = town("A" + "-" * 199 + "B", step_ms=7_200)
+        tagged = _with(drawn, highway=["residential"]).network
+        pieces = _pieces(drawn, [("AB", 0.0, 0.2)], [("AB", 0.8, 1.0)])
+        ask = StationAsk("chargers", 1)
+        rich = site_stations(tagged, tagged, pieces, [100.0, 60.0], ask)
+        poor = site_stations(tagged, tagged, pieces, [100.0, 60.0], replace(ask, need=[0.5, 2.0]))
+        assert rich.sites["newly_served"].tolist() == [100.0]
+        assert poor.sites["newly_served"].tolist() == [60.0]
+        assert poor.selection.objective == 120.0
+        assert poor.figures["residents_served_after"] == 60.0
 
 
 class TestCovering:

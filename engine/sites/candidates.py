@@ -26,9 +26,6 @@ BoolArray = npt.NDArray[np.bool_]
 Obstacles = Mapping[str, "gpd.GeoSeries | gpd.GeoDataFrame | npt.NDArray[np.object_]"]
 """Geometries by kind (``tree``, ``building``, ``crossing`` …), EPSG:4326."""
 
-_METRES_PER_DEGREE = 111_320.0
-"""[m] A degree of latitude: good to 0.5 %, used only for the few metres between a centreline and its kerb."""
-
 
 LOOP_M = 150.0
 """[m] A street that ends where it begins and is shorter than this is a turning loop, not a block."""
@@ -238,17 +235,17 @@ def _places(network: StreetNetwork, sides: Kerbs, rule: KerbRule, within: BaseGe
     street = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(street)) - np.repeat(np.cumsum(counts) - counts, counts)
     fraction = (step + 0.5) / counts[street]
-    xy, lon_lat, heading = positions(network, street, fraction)
+    xy, _, heading = positions(network, street, fraction)
     street, fraction = np.repeat(street, 2), np.repeat(fraction, 2)
     left = np.tile([True, False], len(xy))
-    xy, lon_lat, heading = (np.repeat(a, 2, axis=0) for a in (xy, lon_lat, heading))
+    xy, heading = (np.repeat(a, 2, axis=0) for a in (xy, heading))
     reach = sides.width_m[street] / 2 + rule.offset_m
     turn = np.where(left, 1.0, -1.0) * reach
     shift = np.column_stack([-heading[:, 1] * turn, heading[:, 0] * turn])
-    scale = _METRES_PER_DEGREE * np.column_stack([np.cos(np.radians(lon_lat[:, 1])), np.ones(len(xy))])
-    return _Places(
-        street, fraction, fraction * network.length_m[street], left, xy + shift, lon_lat + shift / scale
-    )
+    plane = local_metres(network)
+    stands = plane.unproject(xy + shift)
+    flat = plane.project(stands)  # what is checked is the place that is published
+    return _Places(street, fraction, fraction * network.length_m[street], left, flat, stands)
 
 
 def positions(

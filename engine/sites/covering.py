@@ -18,6 +18,8 @@ WHOLE = float(2**51)
 """Sum of the whole weights: exact in float64, with a bit to spare."""
 
 
+LIGHT_TOUCH = 1000.0
+"""Entries that a site touches when it comes or goes, up to which all rounds are searched."""
 HARD_GAP = 0.01
 """Where the proven gap stays above this share, three times as many rounds are searched."""
 
@@ -310,7 +312,8 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
     slack = 1e-12 * WHOLE + 0.5 * len(cover.weight)  # rounding of weights to whole ones and of sums of prices
     price, bound, greedy, done, steps = cover.weight / 2, total, 0.0, 0, 0
     envelope = np.full(1, total)
-    for stage, rounds in enumerate((effort.restarts // 30, effort.restarts, 3 * effort.restarts)):
+    most = _rounds(cover, effort)
+    for stage, rounds in enumerate((min(effort.restarts // 30, most), most, 3 * most)):
         seed = np.uint64(effort.seed + stage)
         found, first, value, turns = kernel.search(
             cover, found if stage else found[:0], count, rounds, seed, bound
@@ -332,6 +335,14 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
     return _Searched(
         found, greedy, done, bound * reduced.unit, steps, reduced.baseline + envelope * reduced.unit
     )
+
+
+def _rounds(cover: kernel.Cover, effort: Effort) -> int:
+    """Rounds of the search: fewer where each touches more, for where catchments overlap much a round costs much."""
+    per_column = np.diff(cover.col_ptr).astype(np.float64)
+    touched = float((per_column**2).sum()) / max(len(cover.row_ptr) - 1, 1)
+    # a site that touches more has more neighbours as well, which are looked at again
+    return int(effort.restarts * min(1.0, (LIGHT_TOUCH / max(touched, 1.0)) ** 1.25))
 
 
 def _value(reduced: Reduced, sites: IntArray) -> float:

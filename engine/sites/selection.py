@@ -20,8 +20,8 @@ class Effort:
     Attributes
     ----------
     restarts
-        Rounds of the local search: each opens a part of the best set and closes it again. Maximal covering takes three
-        times as many where the gap stays above 1 %, the p-median a three-hundredth.
+        Rounds of the local search at most: each opens a part of the best set and closes it again. Maximal covering
+        takes three times as many where the gap stays above 1 %, the p-median a three-hundredth.
     bound_steps
         Steps of the Lagrangian bound.
     exact_nodes

@@ -72,6 +72,11 @@ class Translator:
         gap = "\u202f" if self.language == "fr" else ""
         return f"{self.number(100 * part / whole, decimals)}{gap}%"
 
+    def said(self, table: str, sentence: str) -> str:
+        """The text for a sentence of a run's files, found by its words; the sentence itself where there is none."""
+        key = "_".join("".join(c if c.isalnum() else " " for c in sentence.lower()).split())
+        return self._texts.get(f"{table}.{key}", sentence)
+
     def minutes(self, value: float | None) -> str:
         """A time in minutes with one decimal and its unit."""
         text = self.number(value, 1)

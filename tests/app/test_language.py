@@ -65,3 +65,17 @@ def test_an_unknown_language_is_english() -> None:
 
 def test_text_from_data_is_never_markup() -> None:
     assert plain("[a](javascript:x) **b**\n# c <i>") == r"\[a\]\(javascript\:x\) \*\*b\*\* \# c \<i\>"
+
+
+def test_sentences_of_a_run_are_said_in_its_language_or_left() -> None:
+    method = "greedy, exchange search with perturbations; Lagrangian bound"
+    assert Translator("fr").said("searched", method).startswith("choix glouton")
+    assert Translator("en").said("searched", method) == method
+    assert Translator("fr").said("searched", "something *new*") == "something *new*"
+
+
+def test_one_is_not_many() -> None:
+    assert Translator("en").counted("head.cells", 1) == "1 cell"
+    assert Translator("en").counted("head.cells", 0) == "0 cells"
+    assert Translator("fr").counted("head.cells", 0) == "0 maille"
+    assert Translator("fr").counted("head.cells", 1200) == "1\u202f200 mailles"

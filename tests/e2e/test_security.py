@@ -180,7 +180,7 @@ def test_two_people_draw_at_once_and_each_sees_their_own(browser: Browser, serve
     expect(people[1].get_by_text("Proposal A: 1 edit")).to_be_visible()
     said = []
     for person in people:
-        expect(person.locator(".proche .served")).to_contain_text("cells gain")
+        expect(person.locator(".proche .served")).to_contain_text("cells gain", timeout=400_000)
         said.append(person.locator(".proche .served").inner_text())
     assert said[0] != said[1]
     for person in people:

@@ -15,6 +15,7 @@ from ui.layers.features import as_points, table_geojson
 from ui.map.component import show_curve
 from ui.session import Context, change, current, from_widget, seeded, translator
 from ui.views.mapping import MapOptions, draw_map, site_labels
+from ui.views.text import plain
 
 NEW_COLOUR, LOCKED_COLOUR = "#7b2d8b", "#4a4a4a"
 _ROWS = 15
@@ -46,7 +47,7 @@ def sites() -> None:
     with right:
         data = curve_data(context, kind, facts, table, count=count)
         show_curve(data, served=serve(), key="map", on_count=_take_count)
-        st.caption(t("sites.method", method=str(facts.get("method", "–"))))
+        st.caption(t("sites.method", method=plain(t.said("searched", str(facts.get("method", "–"))))))
     site_table(context, kind, table, count=count)
     exports(context, kind, table[table["rank"] <= count])
 
@@ -130,8 +131,7 @@ def place(context: Context, row: pd.Series) -> str:
 def replaced(context: Context, row: pd.Series) -> str:
     """What stands there now."""
     said = str(row.get("replaces") or "")
-    key = "_".join("".join(c if c.isalnum() else " " for c in said).split())
-    return context.t.known("replaces", key) if key else "–"
+    return context.t.said("replaces", said) if said else "–"
 
 
 def metres(context: Context, value: float) -> str:

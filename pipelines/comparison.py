@@ -246,7 +246,7 @@ def _measured(bench: Workbench, letter: str, proposal: Proposal, criteria: Crite
     figures = effect(base.cells, cells, criteria)
     groups, grouped_by = neighbourhoods(base)
     table = by_group(base.cells, cells, groups, criteria)
-    cost = proposal.cost_eur
+    cost = proposal.cost_eur if proposal.cost_complete else None
     does: dict[int, list[str]] = {}
     for step in resolved.steps:
         does.setdefault(step.edit, []).append(step.says)
@@ -262,7 +262,7 @@ def _measured(bench: Workbench, letter: str, proposal: Proposal, criteria: Crite
             "author": proposal.author,
             "description": proposal.description,
             "sha256": proposal.digest,
-            "cost_eur": cost,
+            "cost_eur": proposal.cost_eur,
             "cost_complete": proposal.cost_complete,
             "edits": [
                 {
@@ -280,6 +280,9 @@ def _measured(bench: Workbench, letter: str, proposal: Proposal, criteria: Crite
             **figures,
             "gain_per_million": _per_million(figures["gain"], cost),
             "newly_within_per_million": _per_million(figures["newly_within"], cost),
+            "cost_per_newly_within": cost / figures["newly_within"]
+            if cost and figures["newly_within"]
+            else None,
             "person_minutes_per_euro": None if not cost else figures["person_minutes"] / cost,
             "phases": steps,
             "grouped_by": grouped_by,
@@ -334,7 +337,7 @@ def neighbourhoods(base: Base) -> tuple[list[str | None], str]:
 
 def _result(comparison: Comparison, draws: Any) -> dict[str, Any]:
     base, criteria, measured = comparison.base, comparison.criteria, comparison.measured
-    costs = [m.proposal.cost_eur for m in measured]
+    costs = [m.proposal.cost_eur if m.proposal.cost_complete else None for m in measured]
     intervals = {name: draws.interval(name) for name in ("gain", "newly_within")}
     by_gain = draws.rank_probability()
     by_euro = draws.rank_probability(costs) if all(c for c in costs) else None
@@ -346,8 +349,8 @@ def _result(comparison: Comparison, draws: Any) -> dict[str, Any]:
     )
     judged = [
         {k: FIGURES[k] * round(m.figures[k], _DECIMALS) for k in _JUDGED}
-        | {"thrift": None if m.proposal.cost_eur is None else -m.proposal.cost_eur}
-        for m in measured
+        | {"thrift": None if cost is None else -cost}
+        for m, cost in zip(measured, costs, strict=True)
     ]
     rivals = [
         m.figures

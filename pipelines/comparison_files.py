@@ -204,7 +204,7 @@ _COLUMNS = (
     "mean_minutes_after", "p90_minutes_before", "p90_minutes_after", "worst_decile_before", "worst_decile_after",
     "gini_before", "gini_after", "score_before", "score_after", "score_gain", "gain_low", "gain_high",
     "newly_within_low", "newly_within_high", "ranks_first", "first_in_weightings", "cost_eur", "gain_per_million",
-    "newly_within_per_million", "person_minutes_per_euro", "dominated_by",
+    "newly_within_per_million", "cost_per_newly_within", "person_minutes_per_euro", "dominated_by",
 )  # fmt: skip
 
 

@@ -118,8 +118,8 @@ def _scoreboard(comparison: Comparison, words: Speech) -> str:
     head = [
         words("proposal"), words("gain"), words("newly", min=words.number(comparison.criteria.threshold_min)),
         words("left"), words("winners"), words("losers"), words("worst"), words("gini"),
-        *([words("cost"), words("per_million")] if costed else []),
-        *([words("first"), words("first_weights")] if several else []),
+        *([words("cost"), words("per_newly")] if costed else []),
+        *([words("first")] if several else []),
     ]  # fmt: skip
     rows = []
     for p in result["proposals"]:
@@ -135,10 +135,10 @@ def _scoreboard(comparison: Comparison, words: Speech) -> str:
             partly = "" if p["cost_complete"] or p["cost_eur"] is None else " *"
             row += [
                 words.number(p["cost_eur"]) + partly,
-                words.number(p["newly_within_per_million"], 1),
+                words.money(p["cost_per_newly_within"]),
             ]
         if several:
-            row += [words.percent(p["rank_probability"][0]), words.percent(p["first_in_weightings"])]
+            row.append(words.percent(p["rank_probability"][0]))
         rows.append(row)
     starred = any(not p["cost_complete"] and p["cost_eur"] is not None for p in result["proposals"])
     return _table(head, rows, caption=f"* {words('cost_partly')}" if starred else "", kind="board")
@@ -158,7 +158,7 @@ def _proposal_page(comparison: Comparison, one: Measured, words: Speech) -> str:
     figures = "".join(
         _figure(words(k), m) for k, m in zip(("before", "after", "difference"), maps, strict=True)
     )
-    caption = words("maps_of", mode=words.known(mode), category=label_of(comparison, category, words).lower())
+    caption = words("maps_of", mode=words.known(mode), category=label_of(comparison, category, words))
     notes = [*p["notes"], *([words("ignored", names=", ".join(p["ignored"]))] if p["ignored"] else [])]
     notes_text = (
         f"<h3>{words('notes')}</h3><p class='quiet'>{escape('; '.join(words.deed(n) for n in notes))}</p>"
@@ -360,7 +360,9 @@ def _data(comparison: Comparison, words: Speech, hashes: Mapping[str, str]) -> s
     rows = [
         [
             f"{i.get('role', '')}: {str(i.get('address', '')).rsplit('/', 1)[-1]}",
-            str(i.get("timestamp") or "–"),
+            str(
+                i.get("timestamp") or (run["osm"].get("timestamp") if i.get("role") == "osm" else None) or "–"
+            )[:10],
             str(i.get("sha256") or ""),
         ]
         for i in run["inputs"]

@@ -26,7 +26,7 @@ _MARGIN = 0.12
 _LEAST_DEG = 0.012
 _ALL = 0.6
 """A detail that would show more than this share of the city's width and height is the whole city."""
-_MOST_STREETS = 6_000
+_MOST_STREETS = 2_500
 _BIG = ("motorway", "trunk", "primary", "secondary")
 
 
@@ -116,7 +116,7 @@ def _box(west: float, south: float, east: float, north: float) -> Box:
 
 
 def streets_of(comparison: Comparison, bounds: Box) -> npt.NDArray[np.object_]:
-    """[deg] Streets for orientation: all of them where there is room, else the big ones."""
+    """[deg] Streets for orientation: all of them where there is room, else the big ones, else none."""
     tables = comparison.base.tables
     network = (tables.get("street30") or next(iter(tables.values()))).network
     view = comparison.base.standing.streets[network.mode if network.mode in tables else next(iter(tables))]
@@ -125,7 +125,7 @@ def streets_of(comparison: Comparison, bounds: Box) -> npt.NDArray[np.object_]:
     if len(near) > _MOST_STREETS and "highway" in network.streets.columns:
         near = near[np.isin(network.streets["highway"].to_numpy(str)[near], _BIG)]
     if len(near) > _MOST_STREETS:
-        near = near[np.argsort(-network.length_m[near], kind="stable")[:_MOST_STREETS]]
+        near = near[:0]
     return np.asarray(
         shapely.intersection(_lines(network, np.sort(near)), shapely.box(*bounds)), dtype=object
     )
@@ -235,4 +235,5 @@ def three_maps(
                 overlay=overlay(streets, shown, name=f"streets-{one.letter}", first=key == "before"),
             )
         )
-    return drawn, list(BANDS), bands
+    minutes = [*BANDS[:-1], BANDS[-1]._replace(label=words("over_20"))]
+    return drawn, minutes, bands

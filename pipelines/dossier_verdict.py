@@ -84,12 +84,13 @@ def _people(comparison: Comparison, order: Sequence[dict[str, Any]], words: Spee
         lines.append(
             words("v_people", letter=most["letter"], by=by, newly=words.number(most["newly_within"]))
         )
-    costed = [p for p in order if p["newly_within_per_million"]]
+    costed = [p for p in order if p["cost_per_newly_within"]]
     if costed and len(costed) > 1:
-        best = max(costed, key=lambda p: p["newly_within_per_million"])
-        value = words.number(best["newly_within_per_million"], 1)
-        lines.append(words("v_euro", letter=best["letter"], value=value, by=by))
-    free = [p["letter"] for p in order if p["cost_eur"] is None]
+        best = min(costed, key=lambda p: p["cost_per_newly_within"])
+        one = words("one_" + comparison.result["weighted_by"])
+        value = words.money(best["cost_per_newly_within"])
+        lines.append(words("v_euro", letter=best["letter"], value=value, by=one))
+    free = [p["letter"] for p in order if not p["cost_complete"]]
     if free:
         lines.append(words("v_cost", letters=_list(free, words)))
     return lines

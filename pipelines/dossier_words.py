@@ -80,6 +80,10 @@ class Speech:
             text = text.replace(",", _THIN).replace(".", ",")
         return sign + text
 
+    def money(self, value: float | None) -> str:
+        """An amount [EUR]: cents where they matter."""
+        return self.number(value, 0 if value is None or value >= 100 else 2)
+
     def percent(self, share: float) -> str:
         """A share as a percentage."""
         return f"{self.number(100 * share)} %"

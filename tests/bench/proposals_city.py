@@ -28,7 +28,7 @@ from tests.towns import exact_snaps
 
 SPEED_M_S = {"walk": 1.25, "bike": 4.0, "street30": 8.33}
 CUTOFFS = Cutoffs(limit_ms=30 * 60_000, counts_ms=(300_000, 600_000, 900_000))
-RUNS = 24
+RUNS = 8
 
 
 def city(path: Path) -> dict[str, ModeTables]:

@@ -207,18 +207,32 @@ def _run(config: Path, *, quiet: bool, as_json: bool, **options: Any) -> RunDire
 @click.option("--resume", is_flag=True, help="Take what is recorded, finished or failed, as it is.")
 @click.option("--retry-failed", is_flag=True, help="As --resume, but try again what failed.")
 @click.option("--status", is_flag=True, help="Only say how far the batch is.")
+@click.option("--estimate", is_flag=True, help="Only say what the batch will take: time, memory, disk.")
 @click.option("--force", is_flag=True, help="Compute every step anew.")
 @click.option("--offline", is_flag=True, help="Never reach for the internet.")
 @click.option("--quiet", is_flag=True, help="No progress lines.")
 @_json_option
 def batch(
-    files: tuple[Path, ...], *, status: bool, quiet: bool, as_json: bool, out: Path | None, **how: Any
+    files: tuple[Path, ...],
+    *,
+    status: bool,
+    estimate: bool,
+    quiet: bool,
+    as_json: bool,
+    out: Path | None,
+    **how: Any,
 ) -> None:
     """Compute every city and setting of FILES: TOML with [[areas]], CSV, or plain configurations."""
-    from pipelines.batch.batch import exit_code, read_status, run_batch
+    from pipelines.batch.batch import estimate_batch, exit_code, read_status, run_batch
     from pipelines.batch.catalogue import shown
     from pipelines.progress import Progress
 
+    if estimate:
+        known = {key: how[key] for key in ("workers", "memory_gb", "overrides")}
+        found = estimate_batch(list(files), out=out, **known)
+        _print_table(found.table if as_json else found.table.head(40), as_json=as_json)
+        click.echo(found.summary(), err=as_json)
+        return
     if status:
         table = read_status(list(files), out=out)
     else:

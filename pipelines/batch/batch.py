@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import geopandas as gpd
@@ -15,8 +15,10 @@ import pandas as pd
 from filelock import FileLock
 
 from pipelines.batch.catalogue import CATALOGUE, STATUS, WAITING, status_table, write_tables
-from pipelines.batch.cluster import LEAST_MB, Workers, connected, cores, size_workers
+from pipelines.batch.cluster import LEAST_MB, Workers, connected, cores, memory_mb, size_workers
+from pipelines.batch.cost import Size, cost_of, tile_cells_for
 from pipelines.batch.drive import drive
+from pipelines.batch.estimate import Estimate, estimate, sizes_of
 from pipelines.batch.plan import BatchPlan, Unit, merged, read_batch
 from pipelines.batch.split import SPLIT_MB, Cuts, cut_first
 from pipelines.batch.unit import (
@@ -152,8 +154,9 @@ def run_batch(
     progress.say(
         f"{plan.name}: {len(plan.units)} cities and settings" + (f", {kept} as recorded" if kept else "")
     )
-    orders = [_order(u, target, folder, code, ticket, force=force, offline=offline) for u in in_turn(todo)]
-
+    orders = [_order(u, target, folder, code, ticket, force=force, offline=offline) for u in todo]
+    sizes = sizes_of(orders, {u.id: u.outline for u in todo})
+    orders = in_turn(orders, {o.id: cost_of(sizes[o.id]).core_s for o in orders})
     cuts = Cuts(folder)
 
     def heard(outcome: Outcome) -> None:
@@ -164,7 +167,8 @@ def run_batch(
 
     try:
         if orders:
-            with connected(scheduler, _workers(orders, workers, memory_gb)) as client:
+            with connected(scheduler, _workers(sizes, workers, memory_gb)) as client:
+                orders = in_tiles(orders, sizes, memory_mb(client))
                 for file in cut_first(client, orders, cuts, least_mb=split_mb):
                     progress.say(f"  ✂ {file}: read once for all of its areas")
                 drive(client, orders, heard=heard, compute=compute_unit)
@@ -172,6 +176,43 @@ def run_batch(
         cuts.clear()
         write_tables(target, list(outcomes.values()), keys=plan.keys)
     return BatchDirectory(target)
+
+
+def estimate_batch(
+    files: Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+    memory_gb: float | None = None,
+    overrides: Sequence[str] = (),
+    split_mb: float = SPLIT_MB,
+) -> Estimate:
+    """
+    What a batch will take; nothing is computed, downloaded or written.
+
+    Parameters
+    ----------
+    files, out, cache, workers, memory_gb, overrides, split_mb
+        As in `run_batch`. Units that an earlier run of the batch computed are told as it measured them.
+
+    Raises
+    ------
+    ConfigError
+        A file cannot be honoured.
+    """
+    plan = read_batch([Path(f) for f in files], overrides=overrides)
+    folder, target = _folders(plan, cache, out)
+    units = [u for u in plan.units if not u.fault]
+    orders = [_order(u, target, folder, "", "", force=False, offline=True) for u in units]
+    sizes = sizes_of(orders, {u.id: u.outline for u in units})
+    records = {o.id: read_record(o.record) for o in orders}
+    measured = {
+        o.id: r
+        for o in orders
+        if (r := records[o.id]) and r.built and r.config_digest == parse_config(o.tables).digest
+    }
+    return estimate(orders, sizes, measured, workers=_workers(sizes, workers, memory_gb), split_mb=split_mb)
 
 
 def read_status(
@@ -225,18 +266,47 @@ def outline_path(target: Path, unit: Unit) -> Path:
     return target / "areas" / f"{unit.id}.geojson"
 
 
-def in_turn(units: Iterable[Unit]) -> list[Unit]:
-    """
-    The order in which units begin: every city once, then every city's second setting, and so on.
+U = TypeVar("U", Unit, Order)
 
-    Settings of one city share inputs and networks, which one process makes while the others would wait for it.
+
+def in_turn(units: Sequence[U], cost: Mapping[str, float] | None = None) -> list[U]:
+    """
+    The order in which units begin: every city once, then every city's second setting, and so on; long ones first.
+
+    Settings of one city share inputs and networks, which one process makes while the others would wait for it. A long
+    city that began last would leave the other processes without work.
+
+    Parameters
+    ----------
+    units
+        Units or orders.
+    cost
+        [s] What each takes, by its id.
     """
     rank: dict[str, int] = {}
     ranked = []
     for unit in units:
         rank[unit.city] = rank.get(unit.city, -1) + 1
-        ranked.append((rank[unit.city], unit))
-    return [unit for _, unit in sorted(ranked, key=lambda pair: pair[0])]
+        ranked.append((rank[unit.city], -(cost or {}).get(unit.id, 0.0), unit))
+    return [unit for _, _, unit in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def in_tiles(orders: Sequence[Order], sizes: Mapping[str, Size], budget_mb: float | None) -> list[Order]:
+    """
+    Have areas that would exceed a process's memory computed in tiles: the same results.
+
+    Parameters
+    ----------
+    orders
+        The units.
+    sizes
+        How large each is.
+    budget_mb
+        [MB] Memory of a process; None where it is not limited.
+    """
+    if budget_mb is None:
+        return list(orders)
+    return [replace(o, tile_cells=tile_cells_for(sizes[o.id], budget_mb)) for o in orders]
 
 
 def _order(
@@ -294,14 +364,14 @@ def _outcome(unit: Unit, status: str, **more: Any) -> Outcome:
     )
 
 
-def _workers(orders: Sequence[Order], number: int | None, memory_gb: float | None) -> Workers:
+def _workers(sizes: Mapping[str, Size], number: int | None, memory_gb: float | None) -> Workers:
     """Processes for the units that are left."""
     return size_workers(
         cores=cores(),
-        need_mb=LEAST_MB,
+        need_mb=max((cost_of(size).peak_mb for size in sizes.values()), default=LEAST_MB),
         budget_mb=None if memory_gb is None else memory_gb * 1000,
         number=number,
-        units=len(orders),
+        units=len(sizes),
     )
 
 

@@ -82,6 +82,16 @@ def size_workers(
     return Workers(count, float(math.floor(budget / count)))
 
 
+def memory_mb(client: Any) -> float | None:
+    """[MB] Memory limit of the smallest worker; None where none of them has a limit."""
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    except UNREACHED:
+        return None  # whoever hands out the units will say that the scheduler is gone
+    limits = [w["memory_limit"] for w in workers if w.get("memory_limit")]
+    return min(limits) / 1e6 if limits else None
+
+
 def cores() -> int:
     """Processors that this process may use, the container's limit included."""
     require_dask()

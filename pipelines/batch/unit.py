@@ -54,6 +54,8 @@ class Order:
         Content of ``ticket.txt`` in `out`: a worker that does not find it does not share the folder.
     force, offline
         As in `pipelines.compute.run`.
+    tile_cells
+        Cells of a tile at most, where the area would exceed the worker's memory; the results are the same.
     patient
         Wait for another batch that computes this unit, and take its result; else say `ELSEWHERE`.
     """
@@ -70,6 +72,7 @@ class Order:
     ticket: str
     force: bool = False
     offline: bool = False
+    tile_cells: int | None = None
     patient: bool = False
 
     @property
@@ -261,6 +264,7 @@ def _computed(order: Order, start: float) -> Outcome:
             cache=order.cache,
             force=order.force,
             offline=order.offline,
+            tile_cells=order.tile_cells,
             progress=heard,
         )
     except (PipelineError, EngineError, MemoryError, OSError) as error:

@@ -149,6 +149,7 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
             "core_s": core_s,
             "wall_s": time.perf_counter() - wall,
             "peak_mb": peak,
+            "steps": {k: round(v.get("peak_memory_mb") or 0) for k, v in done.manifest["steps"].items()},
             "output_mb": sum(f.stat().st_size for f in done.path.iterdir()) / 1e6,
         }
         if {"walk", "street30"} <= set(done.modes):
@@ -156,6 +157,31 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
             run(tables, out=folder / "run", cache=folder / "cache")
             found |= {"sites_core_s": time.process_time() - before, "sites_peak_mb": peak_mb()}
     return found
+
+
+def fit(measured: pd.DataFrame) -> pd.DataFrame:
+    """
+    Coefficients of `pipelines.batch.cost`, not negative, by least squares of relative errors.
+
+    The size of tables is left out: only that of an extract says what reading it costs.
+    """
+    tables = measured["case"].str.startswith("synthetic")
+    read = measured["read_mb"].where(~tables, 0.0)
+    work = measured["cells"] * measured["categories"] * measured["modes"]
+    plain = np.column_stack([np.ones(len(measured)), read, measured["nodes"], work])
+    own = measured["sites_core_s"].notna()
+    rows = {}
+    for figure in ("core_s", "peak_mb", "output_mb"):
+        rows[figure] = _relative(plain, measured[figure].to_numpy())
+    site = np.column_stack([np.ones(own.sum()), measured.loc[own, "nodes"]])
+    rows["sites_core_s"] = [*_relative(site, measured.loc[own, "sites_core_s"].to_numpy()), 0.0, 0.0]
+    return pd.DataFrame(rows, index=["base", "MB read (sites: node)", "node", "cell × category × mode"]).T
+
+
+def _relative(columns: np.ndarray, value: np.ndarray) -> np.ndarray:
+    from scipy.optimize import nnls
+
+    return nnls(columns / value[:, None], np.ones(len(value)))[0]
 
 
 def main(arguments: list[str]) -> None:
@@ -171,6 +197,22 @@ def main(arguments: list[str]) -> None:
             with target.open("a", encoding="utf-8") as file:
                 file.write(text)
             print(text, end="")
+    elif what == "fit":
+        measured = pd.DataFrame([json.loads(line) for line in Path(rest[0]).read_text("utf-8").splitlines()])
+        measured = measured.drop_duplicates("case", keep="last")
+        columns = [
+            "case",
+            "read_mb",
+            "nodes",
+            "cells",
+            "categories",
+            "modes",
+            "core_s",
+            "sites_core_s",
+            "peak_mb",
+        ]
+        print(measured[[*columns, "output_mb"]].round(1).to_string(index=False))
+        print(fit(measured).to_string())
 
 
 if __name__ == "__main__":

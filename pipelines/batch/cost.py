@@ -40,7 +40,9 @@ class Size:
     Attributes
     ----------
     read_mb
-        [MB] Size of the extract or of the tables that are read.
+        [MB] Size of the extract that is read.
+    content_mb
+        [MB] The part of it that lies in the area and its surroundings: what features are made of.
     nodes
         Crossings in the networks of all modes together.
     cells
@@ -54,6 +56,7 @@ class Size:
     """
 
     read_mb: float
+    content_mb: float
     nodes: float
     cells: float
     categories: int
@@ -84,10 +87,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Rates:
-    """A figure as a sum: a constant, and so much for each MB read, node and (cell × category × mode); sites apart."""
+    """A constant, and so much for each MB read, MB of content, node, and cell × category × mode; sites apart."""
 
     base: float
     read_mb: float
+    content_mb: float
     node: float
     measure: float
     site_base: float = 0.0
@@ -98,15 +102,20 @@ class Rates:
         plain = (
             self.base
             + self.read_mb * size.read_mb
+            + self.content_mb * size.content_mb
             + self.node * size.nodes
             + self.measure * size.cells * size.categories * size.modes
         )
         return plain + (self.site_base + self.site_node * size.nodes if size.sites else 0.0)
 
 
-CORE_S = Rates(base=0.85, read_mb=1.24, node=171e-6, measure=46e-6, site_base=0.42, site_node=187e-6)
-PEAK_MB = Rates(base=511, read_mb=75.0, node=1.97e-3, measure=0.147e-3, site_base=15.0, site_node=2e-3)
-DISK_MB = Rates(base=0.4, read_mb=3.3, node=0.25e-3, measure=2e-6)
+CORE_S = Rates(
+    base=0.85, read_mb=0.05, content_mb=1.2, node=171e-6, measure=46e-6, site_base=0.42, site_node=187e-6
+)
+PEAK_MB = Rates(
+    base=511, read_mb=8.0, content_mb=67.0, node=1.97e-3, measure=0.147e-3, site_base=15.0, site_node=2e-3
+)
+DISK_MB = Rates(base=0.4, read_mb=0.0, content_mb=3.3, node=0.25e-3, measure=2e-6)
 TILED = 0.5
 """Part of the memory beyond the constant that stays, however small the tiles: networks and places of the whole."""
 
@@ -117,7 +126,7 @@ def cost_of(size: Size) -> Cost:
 
     Examples
     --------
-    >>> small = cost_of(Size(read_mb=0.7, nodes=10_000, cells=144, categories=4, modes=3, sites=True))
+    >>> small = cost_of(Size(read_mb=0.7, content_mb=0.7, nodes=10_000, cells=144, categories=4, modes=3, sites=True))
     >>> 1 < small.core_s < 60
     True
     """
@@ -140,10 +149,10 @@ def tile_cells_for(size: Size, budget_mb: float) -> int | None:
 
     Examples
     --------
-    >>> town = Size(read_mb=1, nodes=10_000, cells=400, categories=4, modes=3, sites=False)
+    >>> town = Size(read_mb=1, content_mb=1, nodes=10_000, cells=400, categories=4, modes=3, sites=False)
     >>> tile_cells_for(town, 4000) is None
     True
-    >>> region = Size(read_mb=100, nodes=2_000_000, cells=100_000, categories=4, modes=3, sites=False)
+    >>> region = Size(read_mb=100, content_mb=100, nodes=2_000_000, cells=100_000, categories=4, modes=3, sites=False)
     >>> tile_cells_for(region, 4000) < 100_000
     True
     """
@@ -208,20 +217,20 @@ def size_of(
             nodes, basis = dense, "area" if basis == "file" else basis
     if not math.isfinite(nodes):
         nodes, basis = 0.0, "unknown"
+    content_mb = 0.0 if config.source.osm == "tables" else nodes / NODES_PER_MB
     if shape is None:
         cells = nodes / NODES_PER_KM2 / 0.015
     sites = {"walk", "street30"} <= set(config.modes) and any(
         getattr(config.sites, kind).enabled for kind in ("trees", "chargers", "sorting")
     )
-    return Size(read_mb, nodes * share, cells, categories, len(config.modes), sites, basis)
+    return Size(read_mb, content_mb, nodes * share, cells, categories, len(config.modes), sites, basis)
 
 
 def _source(source: Any, base: Path) -> tuple[float, float, BaseGeometry | None]:
     """[MB] What is read, the crossings that it can hold at most, and how far it extends where its header says so."""
     if source.osm == "tables":
         files = [base / str(f) for f in (source.nodes, source.edges)]
-        mb = sum(_mb(f) for f in files)
-        return mb, _mb(files[0]) * 1e6 / _ROW_BYTES * 3, None
+        return 0.0, _mb(files[0]) * 1e6 / _ROW_BYTES * 3, None
     if source.osm == "overpass" or source.osm.startswith(("http://", "https://")):
         return (source.size or 0) / 1e6, math.inf, None
     file = local_file(source.osm, base)

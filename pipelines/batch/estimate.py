@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 
 from pipelines.batch.cluster import Workers
-from pipelines.batch.cost import CORE_S, NODES_PER_MB, Cost, Size, cost_of, size_of
+from pipelines.batch.cost import CORE_S, Cost, Size, cost_of, size_of
 from pipelines.batch.split import splits
 from pipelines.batch.unit import Order, Outcome
 
@@ -137,7 +137,7 @@ def estimate(
         shared[split.address] = CORE_S.read_mb * max(sizes[o.id].read_mb for o in split.orders)
         for order in split.orders:
             size = sizes[order.id]
-            sizes[order.id] = replace(size, read_mb=min(size.read_mb, size.nodes / NODES_PER_MB))
+            sizes[order.id] = replace(size, read_mb=size.content_mb)
     rows = []
     for order in orders:
         size, record = sizes[order.id], records.get(order.id)

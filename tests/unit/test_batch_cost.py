@@ -15,10 +15,12 @@ from pipelines.batch.cost import Size, area_km2, cost_of, header_box, size_of, t
 from pipelines.batch.plan import read_batch
 from pipelines.cli import cli
 
-CITY = Size(read_mb=1.2, nodes=15_000, cells=500, categories=4, modes=3, sites=True)
+CITY = Size(read_mb=1.2, content_mb=1.2, nodes=15_000, cells=500, categories=4, modes=3, sites=True)
 
 
-@pytest.mark.parametrize("more", [{"read_mb": 12.0}, {"nodes": 1e6}, {"cells": 1e5}, {"categories": 9}])
+@pytest.mark.parametrize(
+    "more", [{"read_mb": 120.0}, {"content_mb": 9.0}, {"nodes": 1e6}, {"cells": 1e5}, {"categories": 9}]
+)
 def test_more_of_anything_costs_more(more: dict[str, float]) -> None:
     small, large = cost_of(CITY), cost_of(replace(CITY, **more))  # type: ignore[arg-type]
     assert large.core_s > small.core_s
@@ -28,8 +30,10 @@ def test_more_of_anything_costs_more(more: dict[str, float]) -> None:
 
 def test_the_model_is_near_what_was_measured() -> None:
     """Rows of docs/batch.md: an extract with and without places, and the synthetic city; within a factor of two."""
-    alegre = Size(read_mb=0.9, nodes=48_788, cells=14_037, categories=4, modes=3, sites=False)
-    synthetic = Size(read_mb=0.0, nodes=160_000, cells=7_864, categories=4, modes=2, sites=False)
+    alegre = Size(read_mb=0.9, content_mb=0.9, nodes=48_788, cells=14_037, categories=4, modes=3, sites=False)
+    synthetic = Size(
+        read_mb=0.0, content_mb=0.0, nodes=160_000, cells=7_864, categories=4, modes=2, sites=False
+    )
     for size, core_s, peak_mb in ((alegre, 17.6, 674), (synthetic, 36.3, 841)):
         assert core_s / 2 < cost_of(size).core_s < core_s * 2
         assert peak_mb * 0.8 < cost_of(size).peak_mb < peak_mb * 1.25

@@ -105,6 +105,9 @@ def _run_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--offline", is_flag=True, help="Never reach for the internet: use the cache or say what lacks."
     )
+    @click.option(
+        "--memory-limit", metavar="AMOUNT", help="Memory to keep to, such as 2GB: computes in tiles."
+    )
     @click.option("--profile", is_flag=True, help="Write which functions took the time, beside the log.")
     @click.option("--quiet", is_flag=True, help="No progress lines.")
     @_json_option
@@ -125,6 +128,7 @@ def run(
     overrides: tuple[str, ...],
     force: bool,
     offline: bool,
+    memory_limit: str | None,
     profile: bool,
     quiet: bool,
     as_json: bool,
@@ -136,6 +140,7 @@ def run(
         overrides=overrides,
         force=force,
         offline=offline,
+        memory_limit=memory_limit,
         profile=profile,
         quiet=quiet,
         as_json=as_json,
@@ -154,6 +159,7 @@ def demo(
     overrides: tuple[str, ...],
     force: bool,
     offline: bool,
+    memory_limit: str | None,
     profile: bool,
     quiet: bool,
     as_json: bool,
@@ -167,6 +173,7 @@ def demo(
         overrides=overrides,
         force=force,
         offline=offline,
+        memory_limit=memory_limit,
         profile=profile,
         quiet=quiet,
         as_json=as_json,

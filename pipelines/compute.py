@@ -14,12 +14,13 @@ from typing import Any
 
 import shapely
 
+from pipelines.budget import Budget, cells_of
 from pipelines.cache import collect, lease, limit_bytes
 from pipelines.config import Config, Mode, load_config, parse_config, slug
 from pipelines.errors import ConfigError
 from pipelines.memory import peak_mb
 from pipelines.progress import Progress
-from pipelines.quantity import shown_bytes
+from pipelines.quantity import bytes_of, shown_bytes
 from pipelines.rundir import RunDirectory
 from pipelines.runlog import RunLog
 from pipelines.steps.area import StudyArea, buffered_bounds, given_boundary, reach_m, study_area
@@ -57,6 +58,7 @@ def run(
     cache: str | Path | None = None,
     base: str | Path | None = None,
     tile_cells: int | None = None,
+    memory_limit: str | int | None = None,
     profile: bool = False,
 ) -> RunDirectory:
     """
@@ -86,6 +88,9 @@ def run(
     tile_cells
         Cells of a tile at most: a larger area is measured tile by tile, with less memory and the same results.
 
+    memory_limit
+        [bytes] Resident memory to keep to, or a text such as ``2GB``: a large area is computed in tiles, with the same
+        results; one that cannot fit is an error before it starts.
     profile
         Write a table of the functions that took the time, beside the log.
 
@@ -114,6 +119,7 @@ def run(
         force=force,
         offline=offline,
         tile_cells=tile_cells,
+        budget=_budget(memory_limit),
         log=RunLog.open(folder, slug(resolved.area.name)),
     )
     with lease(folder), _logged(ctx, target), _profiled(ctx, wanted=profile):
@@ -122,6 +128,11 @@ def run(
             ctx.progress.say(f"  - evicted from the cache: {entry.name}, {shown_bytes(entry.size)}")
             ctx.log.write("evicted", entry=entry.name, size=entry.size)
     return finished
+
+
+def _budget(limit: str | int | None) -> Budget:
+    amount = bytes_of(limit, what="--memory-limit") if isinstance(limit, str) else limit
+    return Budget.of(amount)
 
 
 def _computed(ctx: Context, target: Path) -> RunDirectory:
@@ -140,6 +151,10 @@ def _computed(ctx: Context, target: Path) -> RunDirectory:
         else f"{len(ctx.built)} steps computed"
     )
     ctx.progress.say(f"  {state}; {time.perf_counter() - start:.2f} s, peak {peak_mb():.0f} MB")
+    limit = ctx.budget.limit_mb
+    if limit is not None and peak_mb() > limit:
+        ctx.progress.say(f"  ! that is more than the limit of {limit:.0f} MB; please report it with the log")
+        ctx.log.write("fault", step="memory", what=f"peak {peak_mb():.0f} MB, limit {limit:.0f} MB")
     return finished
 
 
@@ -250,12 +265,18 @@ def compute_results(ctx: Context) -> Results:
         wide = config.source.buffer_m if config.source.buffer_m is not None else max(reaches.values())
         bounds = None if boundary is None else buffered_bounds(boundary, wide)
         source = OsmSource(ctx, keep_filter(categories), bounds)
+    expected = None if boundary is None else cells_of(boundary, config.area.resolution)
+    ctx.budget.check_start(file_bytes=source.size, cells=expected)
     extract = source.artifact
     extent = tuple(extract.info["bbox"])
     if boundary is None:
         boundary = shapely.box(*extent)
     area = study_area(ctx, boundary)
     networks: dict[Mode, Artifact] = {mode: network_artifact(ctx, source, mode) for mode in config.modes}
+    source.forget()
+    vertices = sum(int(n.info["vertices"]) for n in networks.values())
+    ctx.budget.check_networks(vertices=vertices, cells=len(area.cells))
+    ctx.tile_cells = ctx.tile_cells or ctx.budget.tile_cells(vertices=vertices, cells=len(area.cells))
     opportunities = opportunities_artifact(
         ctx, extract, networks, categories, bounds=buffered_bounds(boundary, max(reaches.values()))
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+from pipelines.budget import Budget
 from pipelines.config import Config
 from pipelines.progress import Progress
 from pipelines.runlog import RunLog
@@ -76,6 +77,7 @@ class Context:
     on_first_build: Callable[[], object] | None = None
     """Called once, before the first step that is not in the cache."""
     log: RunLog = field(default_factory=RunLog)
+    budget: Budget = field(default_factory=Budget)
 
     @cached_property
     def store(self) -> Store:
@@ -110,6 +112,7 @@ class Context:
             with self.progress.step(step):
                 found, _ = self.store.make(step, key, build, force=self.force)
             self.built.append(step)
+            self.budget.release()
         self.timings[step] = {
             "seconds": round(time.perf_counter() - start, 3),
             "cached": step not in self.built,

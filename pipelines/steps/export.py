@@ -160,6 +160,8 @@ def _manifest(
         "reports": ctx.reports,
         "seconds": round(seconds, 3),
         "peak_memory_mb": round(peak_mb, 1),
+        "memory_limit_mb": ctx.budget.limit_mb,
+        "tile_cells": ctx.tile_cells,
         "log": None if ctx.log.path is None else str(ctx.log.path),
         "packages": library_versions(),
     }

@@ -144,6 +144,15 @@ class OsmSource:
         return assemble(raw, source=str(self.file.path), keep=self.keep, bounds=self.bounds)
 
     @property
+    def size(self) -> int:
+        """[bytes] Of the file."""
+        return self.file.size
+
+    def forget(self) -> None:
+        """Let go of what was read; it is read again where it is needed after all."""
+        self.__dict__.pop("extract", None)
+
+    @property
     def cut_key(self) -> str:
         """Key of the cut of the file for this box, where one was made (`pipelines.batch.split`)."""
         return digest_of(["cut", self.street_needs, plain(self.keep), code_digest()])
@@ -214,6 +223,15 @@ class TableSource:
         """The edge table on this disk."""
         source = self.ctx.config.source
         return resolve(self.ctx, "source.edges", str(source.edges), licence=source.licence)
+
+    @property
+    def size(self) -> int:
+        """[bytes] Of both files."""
+        return self.nodes.size + self.edges.size
+
+    def forget(self) -> None:
+        """Let go of what was read; it is read again where it is needed after all."""
+        self.__dict__.pop("tables", None)
 
     @cached_property
     def tables(self) -> StreetTables:

@@ -1,0 +1,109 @@
+"""A limit of memory: the same bytes in tiles, a refusal before the start, and Paris below a gigabyte."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import shapely
+
+from engine.cells import cells_in_area
+from pipelines import budget
+from pipelines.budget import Budget, cells_of
+from pipelines.compute import run
+from pipelines.errors import ConfigError
+from pipelines.memory import peak_of
+from pipelines.warm import town_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return town_tables(tmp_path_factory.mktemp("town"))
+
+
+def test_tiles_give_the_same_bytes(
+    tables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(tables, cache=tmp_path / "whole")
+    assert whole.manifest["tile_cells"] is None
+    monkeypatch.setattr(budget, "LEAST_TILE", 3)
+    monkeypatch.setattr(budget, "TILE_CELL_MB", 1e6)
+    tiled = run(tables, cache=tmp_path / "tiled", memory_limit="4GB")
+    assert tiled.manifest["tile_cells"] == 3
+    assert len(tiled.cells) > 3 * 3
+    assert {"tile_walk", "field_bike"} <= tiled.manifest["steps"].keys()
+    assert tiled.manifest["outputs"] == whole.manifest["outputs"]
+    assert tiled.manifest["memory_limit_mb"] == 4000
+
+
+@pytest.mark.parametrize("limit", ["100MB", 100_000_000])
+def test_a_city_that_cannot_fit_says_so_before_it_starts(
+    tables: dict[str, Any], tmp_path: Path, limit: str | int
+) -> None:
+    with pytest.raises(ConfigError, match=r"memory limit is 100.0 MB.*takes about 46\d.* MB.*--memory-limit"):
+        run(tables, cache=tmp_path / "cache", memory_limit=limit)
+    assert not (tmp_path / "cache" / "artifacts").exists()
+
+
+def test_half_the_planet_is_refused_in_no_time(tables: dict[str, Any], tmp_path: Path) -> None:
+    wide = {**tables, "area": {"name": "x", "bbox": (-179.0, -60.0, 179.0, 60.0), "resolution": 12}}
+    start = time.monotonic()
+    with peak_of() as before:
+        pass
+    with peak_of() as peak, pytest.raises(ConfigError, match=r"this machine has .*smaller area"):
+        run(wide, cache=tmp_path / "cache")
+    assert time.monotonic() - start < 30
+    assert peak.mb < before.mb + 200
+
+
+def test_networks_that_turn_out_too_large_are_refused_before_the_searches() -> None:
+    Budget(1000).check_networks(vertices=100_000, cells=8_000)
+    with pytest.raises(ConfigError, match=r"900,000 vertices together"):
+        Budget(1000).check_networks(vertices=900_000, cells=8_000)
+
+
+def test_tiles_grow_with_the_limit_and_end_where_all_fits() -> None:
+    sizes = [Budget(mb).tile_cells(vertices=200_000, cells=100_000) for mb in (1_000, 1_400, 1_600, 9_000)]
+    assert sizes[:1] == [budget.LEAST_TILE]
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[3] is None
+    assert Budget().tile_cells(vertices=10**9, cells=10**9) is None
+
+
+@pytest.mark.parametrize("resolution", [8, 9, 10])
+def test_cells_are_counted_without_being_made(resolution: int) -> None:
+    box = shapely.box(2.25, 48.81, 2.42, 48.91)
+    assert cells_of(box, resolution) == pytest.approx(
+        len(cells_in_area(box, resolution=resolution)), rel=0.25
+    )
+
+
+def test_a_limit_is_an_amount(tables: dict[str, Any], tmp_path: Path) -> None:
+    for text in ("much", "-2GB", "2 XB"):
+        with pytest.raises(ConfigError, match="--memory-limit takes an amount"):
+            run(tables, cache=tmp_path, memory_limit=text)
+
+
+@pytest.mark.bench
+@pytest.mark.timeout(3600)
+def test_the_whole_of_paris_stays_below_a_gigabyte(shared_data: Path, tmp_path: Path) -> None:
+    """The real streets of Paris from tables, with all cells; in a process of its own, kernels compiled before."""
+    del shared_data
+    command = [sys.executable, "-m", "pipelines", "run", str(ROOT / "configs" / "paris-tables.toml")]
+    command += ["--memory-limit", "1GB", "--quiet", "--json", "--out", str(tmp_path / "out")]
+    env = {**os.environ, "PROCHE_CACHE": str(tmp_path / "cache"), "PROCHE_WARM": "off"}
+    for _ in range(2):  # the first compiles
+        subprocess.run(
+            [*command, "--force"], env=env, cwd=ROOT, check=True, capture_output=True, timeout=3000
+        )
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    print(f"{manifest['area']['cells']} cells, peak {manifest['peak_memory_mb']:.0f} MB")
+    assert manifest["peak_memory_mb"] < 1000

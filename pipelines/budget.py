@@ -1,8 +1,8 @@
 """
 A limit of memory: what a run is expected to take, and how it is computed so that it takes less.
 
-The amounts are those of runs whose manifests say so (``steps.*.peak_memory_mb``): Monaco, the centre of Porto (491 cells),
-a part of the region of Porto (171 cells, 30,000 junctions) and the whole region (72,000 junctions on foot).
+The amounts are those of runs whose manifests say so (``steps.*.peak_memory_mb``): Monaco, the centre of Porto (491
+cells), a part of the region of Porto (171 cells, 30,000 junctions) and the whole region (72,000 junctions on foot).
 """
 
 from __future__ import annotations
@@ -126,5 +126,5 @@ def cells_of(boundary: shapely.Geometry, resolution: int) -> int:
     resolution
         Of H3.
     """
-    area_m2 = sum(abs(_GLOBE.geometry_area_perimeter(p)[0]) for p in shapely.get_parts(boundary))
+    area_m2 = float(sum(abs(_GLOBE.geometry_area_perimeter(p)[0]) for p in shapely.get_parts(boundary)))
     return math.ceil(area_m2 / float(h3.average_hexagon_area(resolution, "m^2")))

@@ -42,7 +42,7 @@ def street_networks(draw: st.DrawFn, *, max_vertices: int = 10, max_streets: int
         v=st.integers(0, n - 1),
         forward_ms=times,
         backward_ms=times,
-        length_m=st.floats(0.0, 500.0),
+        length_m=st.just(0.0) | st.floats(0.001, 500.0),
     )
     streets = draw(st.lists(one, max_size=max_streets))
     symmetric = draw(st.booleans())

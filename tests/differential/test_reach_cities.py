@@ -37,9 +37,8 @@ def city(request: pytest.FixtureRequest, shared_data: Path) -> StreetNetwork:
     name, mode = request.param.split()
     if name == "paris":
         folder = shared_data / "paris"
-        return street_network(
-            read_street_tables(folder / "street_nodes.csv", folder / "street_edges.csv"), mode
-        )
+        tables = read_street_tables(folder / "street_nodes.csv", folder / "street_edges.csv")
+        return street_network(tables, ModeProfile.default(mode))
     file = {"helsinki": "helsinki_centre_2019.osm.pbf", "porto": "porto_centre_2020.osm.pbf"}[name]
     return build_network(read_osm(shared_data / "osm" / file), ModeProfile.default(mode))
 

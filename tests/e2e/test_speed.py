@@ -15,6 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocket
 
 from pipelines.compute import run as compute
+from pipelines.explain import labels_of
+from pipelines.rundir import RunDirectory
 from tests.e2e.conftest import ARTIFACTS, ROOT, Server, start_server
 from tests.e2e.driver import change, open_map, pick, shown
 
@@ -82,7 +84,8 @@ def test_first_picture_and_change_of_layer(page: Page, paris_server: Server) -> 
     open_map(page, paris_server, "?lang=fr&category=sorting")
     judge("first picture [s]", time.perf_counter() - start, FIRST_PICTURE_S, at_rest=at_rest)
     times = []
-    for name in ("À vélo", "À pied", "Écoles", "Points de tri", "À vélo"):
+    label = labels_of(RunDirectory.open(paris_server.runs[0]), language="fr")
+    for name in ("À vélo", "À pied", label["schools"], label["sorting"], "À vélo"):
         start = time.perf_counter()
         change(page, lambda name=name: pick(page, name))
         times.append(time.perf_counter() - start)
@@ -99,7 +102,8 @@ def test_geometry_crosses_once_and_a_change_sends_little(page: Page, paris_serve
     assert len(geometry) == 2
     page.wait_for_timeout(500)
     fetched.clear()
-    for name in ("À vélo", "Écoles", "Espaces verts"):
+    label = labels_of(RunDirectory.open(paris_server.runs[0]), language="fr")
+    for name in ("À vélo", label["schools"], label["green"]):
         traffic.received = 0
         change(page, lambda name=name: pick(page, name))
         page.wait_for_timeout(300)

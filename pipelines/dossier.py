@@ -27,13 +27,13 @@ h3 { font-size: 10.5pt; margin: 3.5mm 0 1mm } p { margin: 0 0 1.5mm } .quiet { c
 .verdict p { margin: 0 0 1.2mm } .verdict p:last-child { margin: 0 }
 .row { display: grid; gap: 4mm; grid-template-columns: repeat(3, minmax(0, 1fr)) } figure { margin: 0; min-width: 0 }
 figcaption { font-weight: 600; font-size: 9pt; margin-bottom: .8mm }
-table { border-collapse: collapse; width: 100%; font-size: 8.3pt; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; width: 100%; font-size: 7.6pt; font-variant-numeric: tabular-nums }
 caption { text-align: left; color: #555; font-size: 8pt; caption-side: bottom; padding-top: 1mm }
-th, td { text-align: right; padding: .7mm 1.2mm; border-bottom: .2mm solid #ccc; vertical-align: top }
+th, td { text-align: right; padding: .7mm .9mm; border-bottom: .2mm solid #ccc; vertical-align: top }
 thead th { vertical-align: bottom; border-bottom: .4mm solid #444; font-weight: 600 }
 th:first-child, td:first-child, .text { text-align: left } tbody th { font-weight: 600 }
 td:not(.text):not(.hash) { white-space: pre } svg { width: 100%; height: auto; max-height: 78mm; display: block }
-.small svg { max-height: 60mm } .board { font-size: 7.8pt } .board th:first-child { width: 24% }
+.small svg { max-height: 60mm } .board { font-size: 7pt } .board th:first-child { width: 16% }
 tbody th.in { font-weight: 400; padding-left: 4mm; white-space: nowrap }
 .key { display: flex; flex-wrap: wrap; gap: 0 3mm; font-size: 7.8pt; margin-top: 1mm }
 .key i { display: inline-block; width: 3mm; height: 3mm; margin-right: 1mm; border: .2mm solid #777;

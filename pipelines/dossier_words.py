@@ -32,6 +32,7 @@ _DEEDS = (
     (r"^(.+) resized$", r"\1 : autre capacité"),
     (r"streets changed in the area: ", "rues modifiées dans le secteur : "),
     (r"less stress for cycling", "moins de stress à vélo"),
+    (r"stress of cycling not known for these streets", "stress à vélo inconnu pour ces rues"),
     (r"(\d+) of (\d+)", r"\1 sur \2"),
     (r"^feature (\d+)", r"modification \1"),
     (r"joins no street of (.+); left out there", r"ne rejoint aucune rue (\1) ; y est omis"),

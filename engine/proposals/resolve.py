@@ -529,8 +529,10 @@ def _(edit: SpeedArea, standing: Standing, notes: list[str]) -> _Steps:
             operations[mode] = Retime(
                 streets[slower], forward[slower].astype(np.int32), backward[slower].astype(np.int32)
             )
-    if edit.calms and "bike" in standing.streets:
+    if edit.calms and "bike" in standing.streets and len(standing.streets["bike"].lts):
         _calmed(edit, standing, operations, counts)
+    elif edit.calms and "bike" in standing.streets:
+        counts.append("stress of cycling not known for these streets")
     notes.append(f"{edit.where}: streets changed in the area: {'; '.join(counts)}")
     return [(operations, standing.places, "a speed limit for an area")] if operations else []
 

@@ -121,7 +121,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def _inside(url: str) -> bool:
-    return url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:"))
+    return url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "blob:", "data:", "file:"))
 
 
 def keep(page: Page, name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli import cli
 from pipelines.comparison_files import check_comparison
+from pipelines.compute import run
 from pipelines.dossier_words import LANGUAGES, words_of
 from pipelines.proposals import Workbench, open_base, read_proposal, recomputed, resolve_proposal
 from pipelines.rundir import RunDirectory
 from pipelines.store import sha256_of
+from pipelines.warm import town_tables
 from tests.conftest import ROOT
 
 EXAMPLES = sorted((ROOT / "configs" / "proposals").glob("helsinki-*.geojson"))
@@ -188,6 +191,25 @@ def test_adding_hurts_nobody_and_removing_helps_nobody(demo_run: RunDirectory, t
     page = (tmp_path / "out" / "dossier.html").read_text("utf-8")
     assert '<html lang="fr">' in page
     assert "Personne ne perd un dixième de point avec A." in page
+
+
+def test_streets_of_own_tables_carry_no_stress_and_take_every_edit(tmp_path: Path) -> None:
+    town = run(town_tables(tmp_path), cache=tmp_path / "cache", out=tmp_path / "town")
+    corner = [[2.3495, 48.8495], [2.352, 48.8495], [2.352, 48.852], [2.3495, 48.852], [2.3495, 48.8495]]
+    street = {"type": "LineString", "coordinates": [[2.35, 48.85], [2.351, 48.85]]}
+    files = [
+        proposal(
+            tmp_path,
+            "slow",
+            ({"edit": "speed_area", "max_speed_kmh": 20}, {"type": "Polygon", "coordinates": [corner]}),
+        ),
+        proposal(tmp_path, "cycleway", ({"edit": "change_street", "cycleway": "track"}, street)),
+        proposal(tmp_path, "level", ({"edit": "change_street", "lts": 1, "speed_kmh": 20}, street)),
+    ]
+    done = proche("compare", town.path, *files, "-o", tmp_path / "rivals", "--draws", 10)
+    assert done.exit_code == 0, done.output
+    slow = json.loads((tmp_path / "rivals" / "comparison.json").read_text("utf-8"))["proposals"][0]
+    assert re.search(r"street30 [1-9]\d* of \d+; stress of cycling not known", json.dumps(slow))
 
 
 def test_the_same_for_more_money_is_dominated(demo_run: RunDirectory, tmp_path: Path) -> None:

@@ -162,7 +162,8 @@ def compare(
     measured = []
     for letter, proposal in zip(LETTERS, proposals, strict=False):
         measured.append(_measured(bench, letter, proposal, criteria))
-        say(f"  {letter}  {proposal.name}: {len(proposal.edits)} edits, every cell re-scored")
+        edits = "1 edit" if len(proposal.edits) == 1 else f"{len(proposal.edits)} edits"
+        say(f"  {letter}  {proposal.name}: {edits}, every cell re-scored")
     draws = simulate(
         today,
         [m.times for m in measured],

@@ -16,7 +16,7 @@ from pipelines.errors import ConfigError, PipelineError
 from pipelines.memory import free_mb
 
 LEAST_MB = 700.0
-"""[MB] A worker with the engine loaded and a small city; measured in docs/costs.md."""
+"""[MB] A worker with the engine loaded and a small city; measured in docs/batch.md."""
 _SHARE = 0.8
 """Part of the free memory that a batch takes where no budget is given."""
 

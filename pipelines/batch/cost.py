@@ -110,10 +110,10 @@ class Rates:
 
 
 CORE_S = Rates(
-    base=0.85, read_mb=0.05, content_mb=1.2, node=171e-6, measure=46e-6, site_base=0.42, site_node=187e-6
+    base=0.76, read_mb=0.05, content_mb=0.89, node=199e-6, measure=51e-6, site_base=0.30, site_node=204e-6
 )
 PEAK_MB = Rates(
-    base=511, read_mb=8.0, content_mb=67.0, node=1.97e-3, measure=0.147e-3, site_base=15.0, site_node=2e-3
+    base=522, read_mb=8.0, content_mb=60.0, node=1.68e-3, measure=0.147e-3, site_base=15.0, site_node=2e-3
 )
 DISK_MB = Rates(base=0.4, read_mb=0.0, content_mb=3.3, node=0.25e-3, measure=2e-6)
 TILED = 0.5

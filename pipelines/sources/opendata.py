@@ -47,7 +47,7 @@ class PlaceOptions:
     Attributes
     ----------
     format
-        ``csv`` where a table begins like another format; else found by the content.
+        ``csv`` where a table begins like another format; any other must be what the content says.
     layer, encoding, separator
         Of the file.
     crs
@@ -211,6 +211,10 @@ def _read_rows(path: Path, options: PlaceOptions) -> pd.DataFrame:
     if options.format is not None and options.format not in FORMATS:
         msg = f"format {options.format!r} is not known: expected one of {', '.join(FORMATS)}"
         raise ConfigError(msg)
+    holds = {"geojson": ("geojson", "gzip"), "gpkg": ("gpkg", "zip"), "parquet": ("parquet",)}
+    if options.format in holds and kind not in holds[options.format]:
+        msg = f"{path} is not {options.format}, by its first bytes: {kind or 'a table or text'}. Leave out the format"
+        raise SourceError(msg)
     if kind is None or options.format == "csv":
         return read_delimited(path, separator=options.separator, encoding=options.encoding)
     if kind == "parquet" and not _is_geoparquet(path):

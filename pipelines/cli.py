@@ -359,8 +359,6 @@ def _print_entries(found: list[Entry], *, as_json: bool) -> None:
 @click.option("-o", "--output", type=_EXISTING, required=True, help="File to write.")
 def export(run: Path, *, form: str, table: str, output: Path) -> None:
     """Write a table of RUN for QGIS or a spreadsheet."""
-    import geopandas as gpd
-
     from pipelines.rundir import RunDirectory
     from pipelines.tables_out import export_table
 
@@ -369,7 +367,7 @@ def export(run: Path, *, form: str, table: str, output: Path) -> None:
     if table not in known:
         msg = f"{run} has no table {table!r}; it has {', '.join(known)}"
         raise ConfigError(msg)
-    export_table(gpd.read_parquet(opened.path / f"{table}.parquet"), output, form=form, layer=table)
+    export_table(opened.table(table), output, form=form, layer=table)
     click.echo(str(output))
 
 

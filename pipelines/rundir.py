@@ -10,6 +10,7 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+import pyarrow.parquet as pq
 
 from engine.network.exchange import from_tables
 from engine.network.street_network import StreetNetwork
@@ -118,6 +119,21 @@ class RunDirectory:
     def summary(self) -> dict[str, Any]:
         """``summary.json``."""
         return dict(json.loads(self._file("summary.json").read_text("utf-8")))
+
+    def table(self, name: str) -> gpd.GeoDataFrame:
+        """
+        Any table of the run by its name; one of cells that holds no outlines gets theirs.
+
+        Raises
+        ------
+        ArtifactError
+            The run has no such table.
+        """
+        file = self._file(f"{name}.parquet")
+        if b"geo" in (pq.read_schema(file).metadata or {}):
+            return gpd.read_parquet(file)
+        plain = pd.read_parquet(file)
+        return self.cells[["h3_cell", "geometry"]].merge(plain, on="h3_cell", how="right", validate="1:1")
 
     def sites(self, kind: str) -> gpd.GeoDataFrame:
         """``sites_{kind}.parquet``."""

@@ -65,6 +65,18 @@ def test_export_keeps_every_cell_and_figure(demo_run: RunDirectory, tmp_path: Pa
     assert merged.to_numpy() == pytest.approx(demo_run.cells["walk_shops_minutes"].to_numpy(), nan_ok=True)
 
 
+@pytest.mark.parametrize("form", ["gpkg", "csv"])
+def test_every_table_of_a_run_can_be_exported(demo_run: RunDirectory, tmp_path: Path, form: str) -> None:
+    tables = [n.removesuffix(".parquet") for n in demo_run.manifest["outputs"] if n.endswith(".parquet")]
+    assert {"portrait", "features", "gaps", "network_walk_edges"} <= set(tables)
+    for table in tables:
+        file = tmp_path / f"{table}.{form}"
+        result = proche("export", demo_run.path, "--format", form, "--table", table, "-o", file)
+        assert result.exit_code == 0, f"{table}: {result.output} {result.exception}"
+        read = pd.read_csv(file, low_memory=False) if form == "csv" else gpd.read_file(file)
+        assert len(read) == len(pd.read_parquet(demo_run.path / f"{table}.parquet")), table
+
+
 def test_a_csv_holds_no_formula(tmp_path: Path) -> None:
     from pipelines.tables_out import export_table
 

@@ -130,8 +130,8 @@ def test_two_clean_runs_give_the_same_bytes(demo_run: RunDirectory, tmp_path: Pa
     assert again.manifest["outputs"] == demo_run.manifest["outputs"]
 
 
-def test_the_manifest_reproduces_the_run(demo_run: RunDirectory, demo_cache: Path, tmp_path: Path) -> None:
-    again = run(demo_run.path / MANIFEST, cache=demo_cache, out=tmp_path / "out")
+def test_the_manifest_reproduces_the_run(demo_run: RunDirectory, tmp_path: Path) -> None:
+    again = run(demo_run.path / MANIFEST, cache=tmp_path / "cache", out=tmp_path / "out")
     assert again.manifest["outputs"] == demo_run.manifest["outputs"]
 
 

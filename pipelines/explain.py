@@ -13,12 +13,14 @@ import numpy as np
 import shapely
 
 from engine.cells import StreetPieces, street_pieces
-from engine.explain import FixRules, Reached, Surroundings, explain_category
+from engine.explain import Reached, explain_category
+from engine.fix import FixRules, fix_as_proposal
 from engine.network.street_network import StreetNetwork
 from engine.reach.cell_times import CellTimes, cell_times
 from engine.reach.destinations import Destinations
 from engine.reach.nearest import NearestField, nearest
 from engine.route import nearest_at, route_to_place
+from engine.surroundings import Surroundings
 from pipelines.config import parse_config
 from pipelines.errors import ConfigError
 from pipelines.progress import Progress
@@ -47,8 +49,8 @@ class ModeView:
         Name of each category for people.
     speed_kmh
         [km/h] Speed on the flat.
-    max_origin_snap_m
-        [m] How far a cell without streets looked for one.
+    max_snap_m, max_origin_snap_m
+        [m] How far a place lay from a street at most, and how far a cell without streets looked for one.
     rules
         Which changes are looked for.
     """
@@ -59,6 +61,7 @@ class ModeView:
     field: NearestField
     labels: Mapping[str, str]
     speed_kmh: float
+    max_snap_m: float
     max_origin_snap_m: float
     rules: FixRules
 
@@ -99,6 +102,7 @@ def load_mode(run: RunDirectory, mode: str, *, network: StreetNetwork | None = N
         field=nearest(streets, destinations, k=_RANKS, limit_ms=limit_ms),
         labels=labels_of(run),
         speed_kmh=profile.speed_kmh,
+        max_snap_m=config.scoring.max_snap_m,
         max_origin_snap_m=config.scoring.max_origin_snap_m,
         rules=FixRules(threshold_min=config.scoring.cutoff_min, **on_foot),
     )
@@ -138,9 +142,9 @@ def explain_cell(
     dict
         Ready for JSON: ``cell``, ``mode``, ``threshold_min``, the cell's own figures, and for each category
         under ``categories`` what `engine.explain.CategoryExplanation.as_dict` says, with a ``note`` where
-        there is no time. Times of places and routes
-        start at ``from`` (lon, lat), the point of the cell where the time is its median; ``minutes`` is the
-        mean over the cell's streets, the number on the map.
+        there is no time; each of its ``fixes`` has a ``proposal``, a file for `proche compare`. Times
+        of places and routes start at ``from`` (lon, lat), the point of the cell where the time is its median;
+        ``minutes`` is the mean over the cell's streets, the number on the map.
 
     Raises
     ------
@@ -231,13 +235,28 @@ def _explained(
         runner_up=_place(run, near, 1),
         route=None if route is None else _to_the_door(run, route.line, route.access),
         surroundings=Surroundings(
-            view.network, street, fraction, view.field.time_ms[category, :, 0], _parks(run, name)
+            network=view.network,
+            pieces=pieces,
+            destinations=view.destinations,
+            category=category,
+            street=street,
+            fraction=fraction,
+            field_ms=view.field.time_ms[category, :, 0],
+            limit_ms=view.field.limit_ms,
+            max_snap_m=view.max_snap_m,
+            parks=_parks(run, name),
         ),
         speed_kmh=view.speed_kmh,
         rules=view.rules,
     )
     here = shapely.line_interpolate_point(view.network.geometry[street], fraction, normalized=True)
+    fixes = [
+        shown | {"proposal": fix_as_proposal(fix, category=name, mode=view.mode, rules=view.rules)}
+        for shown, fix in zip(told.as_dict()["fixes"], told.fixes, strict=True)
+    ]
     return told.as_dict() | {
+        "cheapest_fix": fixes[0] if fixes else None,
+        "fixes": fixes,
         "from": [round(here.x, 7), round(here.y, 7)],
         "route_m": None if route is None else round(route.length_m, 1),
         "note": _note(run, view, category, len(near) if np.isnan(times.mean_ms[0, category, 0]) else -1),

@@ -53,6 +53,8 @@ TESTS = {
     "engine/osm_extract": ("unit/test_osm_file.py",),
     "engine/typology": ("unit/test_gaps_typology.py",),
     "engine/explain": ("unit/test_explain.py", "pipeline/test_explain.py"),
+    "engine/fix": ("unit/test_explain.py", "pipeline/test_explain.py"),
+    "engine/surroundings": ("unit/test_explain.py", "pipeline/test_explain.py"),
 }  # fmt: skip
 """Tests of a room; for a module that is not named, those that are named after it."""
 

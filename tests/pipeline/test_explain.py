@@ -11,12 +11,17 @@ import pytest
 import shapely
 from click.testing import CliRunner
 
+from engine.proposals.geojson import parse_proposal
 from pipelines.cli import cli
 from pipelines.compute import run
 from pipelines.errors import ConfigError
 from pipelines.explain import ModeView, explain_cell, load_mode
+from pipelines.proposals import Workbench, open_base
 from pipelines.rundir import RunDirectory
 from tests.osm_town import osm_xml
+
+DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
+NO_SITES = [f"sites.{kind}.enabled=false" for kind in ("trees", "chargers", "sorting")]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,68 @@ def test_a_cell_over_the_threshold_learns_what_would_help(demo_run: RunDirectory
     assert sorting["cheapest_fix"]["kind"] in ("gate", "path", "place")
     assert sorting["cheapest_fix"]["minutes"] <= 15
     assert sorting["speed_needed_kmh"] > 5
+
+
+def test_each_change_named_brings_the_cell_within_when_it_is_proposed(
+    demo_cache: Path, tmp_path: Path
+) -> None:
+    """With eight minutes for a quarter of an hour many cells are over; what is named for them is applied and undone."""
+    done = run(DEMO, out=tmp_path / "out", cache=demo_cache, overrides=["scoring.cutoff_min=8", *NO_SITES])
+    view, bench = load_mode(done, "walk"), Workbench(open_base(done))
+    over = done.cells[(done.cells.filter(regex="^walk_[a-z]+_minutes$") > 8).any(axis=1)]
+    kinds = []
+    for cell in over["h3_cell"].iloc[::9]:
+        for name, told in explain_cell(done, cell, view=view)["categories"].items():
+            assert told["served"] == (not told["fixes"])
+            for fix in told["fixes"]:
+                edits = parse_proposal(json.loads(json.dumps(fix["proposal"]))).edits
+                bench.do(edits, counts=False)
+                after = bench.cells().set_index("h3_cell").loc[cell, f"walk_{name}_minutes"]
+                bench.undo()
+                assert after <= 8
+                assert after == pytest.approx(fix["minutes"], abs=0.02)
+                kinds.append(fix["kind"])
+    assert {"path", "place"} <= set(kinds)
+
+
+def test_a_gate_that_is_named_is_one_when_it_is_proposed(tmp_path: Path) -> None:
+    """
+    A fenced park with its only gate in the far north, G; who lives along AB in the south walks round::
+
+        Q---G---R-------.
+        |  park |       |        the fence is QGRS, 40 m north of the street AB
+        T-------S       |
+        A-------B-------C
+    """
+    drawing = "Q..G..RX\n........\n........\n........\n........\n........\n........\nT.....S.\nA.....BC"
+    ways = [
+        ("ABC", {"highway": "residential"}),
+        ("CX", {"highway": "residential"}),
+        ("XRG", {"highway": "residential"}),
+        ("QGRSTQ", {"leisure": "park", "barrier": "fence", "name": "Jardin clos"}),
+    ]
+    (tmp_path / "town.osm").write_text(osm_xml(drawing, ways, nodes={"G": {"barrier": "gate"}}, cell_m=25))
+    (tmp_path / "town.toml").write_text(
+        "[area]\nname='garden'\nbbox=[-0.001, -0.0005, 0.003, 0.003]\nresolution=11\n[source]\nosm='town.osm'\n"
+        "[network]\nbike={enabled=false}\nstreet30={enabled=false}\n[scoring]\ncutoff_min=2\nresolutions=[]\n"
+    )
+    done = run(tmp_path / "town.toml", cache=tmp_path)
+    bench = Workbench(open_base(done))
+    over = done.cells[done.cells["walk_green_minutes"] > 2]
+    named = [
+        (cell, fix)
+        for cell in over["h3_cell"]
+        for fix in explain_cell(done, cell)["categories"]["green"]["fixes"]
+        if fix["kind"] == "gate"
+    ]
+    assert named
+    for cell, fix in named:
+        assert "Jardin clos" in fix["text"]
+        bench.do(parse_proposal(fix["proposal"]).edits)
+        after = bench.cells().set_index("h3_cell").loc[cell, "walk_green_minutes"]
+        bench.undo()
+        assert after <= 2
+        assert after == pytest.approx(fix["minutes"], abs=0.02)
 
 
 @pytest.mark.parametrize(

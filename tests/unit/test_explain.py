@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
 
+from engine.cells import StreetPieces
 from engine.errors import InputError
-from engine.explain import FixRules, Reached, Surroundings, explain_category, find_fixes, times_from
+from engine.explain import Reached, explain_category
+from engine.fix import Fix, FixRules, find_fixes, fix_as_proposal
+from engine.proposals.geojson import parse_proposal
 from engine.reach import UNREACHABLE, nearest
+from engine.surroundings import Surroundings, times_from
 from tests.towns import Town, town
 
 NAN = float("nan")
 
 
 def around(
-    t: Town, letter: str, street: str, fraction: float, parks: gpd.GeoDataFrame | None = None
+    t: Town,
+    letter: str,
+    street: str,
+    span: tuple[float, float],
+    parks: gpd.GeoDataFrame | None = None,
 ) -> Surroundings:
-    field = nearest(t.network, t.destinations(letter))
-    return Surroundings(t.network, t.street[street], fraction, field.time_ms[0, :, 0], parks)
+    """A cell whose streets are a part of one; its point is the middle of that."""
+    number, (start, stop) = t.street[street], span
+    one = np.zeros(1, dtype=np.int32)
+    pieces = StreetPieces(
+        cells=np.ones(1, dtype=np.uint64),
+        cell=one,
+        street=one + np.int32(number),
+        start=np.array([start]),
+        stop=np.array([stop]),
+        length_m=(stop - start) * t.network.length_m[[number]],
+        access_ms=np.zeros(1, dtype=np.int64),
+        no_network=np.zeros(1, dtype=bool),
+    )
+    places = t.destinations(letter) if letter in t.marks else replace(t.destinations(), n_categories=1)
+    field = nearest(t.network, places)
+    return Surroundings(
+        network=t.network,
+        pieces=pieces,
+        destinations=places,
+        category=0,
+        street=number,
+        fraction=(start + stop) / 2,
+        field_ms=field.time_ms[0, :, 0],
+        parks=parks,
+    )
 
 
 def test_times_from_the_middle_of_a_street() -> None:
@@ -60,7 +92,7 @@ def test_slack_and_the_speed_that_would_do() -> None:
 
 def test_unreachable_has_no_slack_but_fixes() -> None:
     t = town("A--B")
-    nowhere = Surroundings(t.network, 0, 0.5, np.full(2, UNREACHABLE, dtype=np.int32))
+    nowhere = around(t, "s", "AB", (0.5, 0.5))
     told = explain_category(
         "shops", label="Shops", minutes=NAN, nearest=None, runner_up=None, surroundings=nowhere, speed_kmh=5.0
     )
@@ -85,7 +117,7 @@ D-s------C-------------F
         step_m=20.0,
         step_ms=60_000,
     )
-    here = around(t, "s", "AB", 0.5)
+    here = around(t, "s", "AB", (0.5, 0.5))
     fixes = find_fixes(here, minutes=39.5, label="shops", rules=FixRules())
     assert [fix.kind for fix in fixes] == ["path", "place"]
     path = fixes[0]
@@ -105,22 +137,43 @@ def test_a_gate_on_the_near_side_of_a_park() -> None:
         geometry=[shapely.box(lon - 2e-4, lat + 9e-5, lon + 1e-3, lat + 1e-3)],
         crs=4326,
     )
-    fixes = find_fixes(around(t, "g", "AB", 0.0, park), minutes=35.0, label="parks", rules=FixRules())
+    fixes = find_fixes(around(t, "g", "AB", (0.0, 0.0), park), minutes=35.0, label="parks", rules=FixRules())
     assert [fix.kind for fix in fixes] == ["gate", "place"]
     assert "Jardin clos" in fixes[0].text
     assert fixes[0].minutes == pytest.approx(10 / (5000 / 60), abs=0.02)
     assert fixes[0].lat == pytest.approx(lat + 9e-5, abs=1e-6)
-    far = find_fixes(around(t, "g", "AB", 0.0, park), minutes=35.0, label="parks", rules=FixRules(gate_m=5))
+    far = find_fixes(
+        around(t, "g", "AB", (0.0, 0.0), park), minutes=35.0, label="parks", rules=FixRules(gate_m=5)
+    )
     assert [fix.kind for fix in far] == ["place"]
 
 
-def test_the_point_must_gain_what_the_mean_is_over() -> None:
-    """The point itself is 14 min away, the cell's mean 16: a link that brings the point to 14 would change nothing."""
-    t = town("A-------------s-B", step_m=40.0, step_ms=60_000)
-    fixes = find_fixes(around(t, "s", "AB", 0.0), minutes=16.0, label="shops", rules=FixRules())
-    paths = [fix for fix in fixes if fix.kind == "path"]
-    assert all(fix.minutes <= 12 for fix in paths)
-    assert all(fix.length_m > 1 for fix in paths)
+def test_a_change_is_measured_over_all_streets_of_the_cell() -> None:
+    """One character is a minute and 20 m; the cell is AB, 12 to 21 min from the shop, 16½ in the mean."""
+    t = town("A--------B-----------s-C", step_m=20.0, step_ms=60_000)
+    cell = around(t, "s", "AB", (0.0, 1.0))
+    assert cell.mean_with((t.street["BC"], 1.0, 10**7)) == pytest.approx(16.5)
+    # a place at B: 0 to 9 min along AB
+    assert cell.mean_with((t.street["AB"], 1.0, 0)) == pytest.approx(4.5)
+    # one that the shop is nearer than from the far half alone: min(x + 16, 21 - x) over 0 ≤ x ≤ 9
+    assert cell.mean_with((t.street["AB"], 0.0, 16 * 60_000)) == pytest.approx(
+        (2.5 * (16 + 18.5) / 2 + 6.5 * (18.5 + 12) / 2) / 9
+    )
+    fixes = find_fixes(cell, minutes=16.5, label="shops", rules=FixRules())
+    assert all(fix.minutes <= 15 for fix in fixes)
+    # a place in the middle of AB serves both halves: 0 to 4½ min
+    assert fixes[-1].minutes == pytest.approx(2.25, abs=1e-3)
+
+
+def test_a_change_is_a_proposal_file() -> None:
+    line = shapely.LineString([(2.0, 48.0), (2.1, 48.1)])
+    path = Fix("path", 12.0, 2.0, 48.0, 40.0, "A new path", line)
+    gate = Fix("gate", 12.0, 2.0, 48.0, 0.0, "A gate")
+    for fix in (path, gate):
+        text = json.dumps(fix_as_proposal(fix, category="green", mode="walk", rules=FixRules()))
+        (edit,) = parse_proposal(json.loads(text)).edits
+        assert edit.name == fix.text
+        assert edit.shape.equals(line if fix is path else shapely.Point(2.0, 48.0))
 
 
 def test_the_answer_is_json() -> None:
@@ -132,7 +185,7 @@ def test_the_answer_is_json() -> None:
         nearest=Reached("node/1", "Paul", "shop=bakery", 20.0),
         runner_up=Reached("way/2", "", "shop=deli", 24.0),
         route=shapely.LineString([(2.0, 48.0), (2.1, 48.1)]),
-        surroundings=around(t, "s", "AB", 0.0),
+        surroundings=around(t, "s", "AB", (0.0, 0.0)),
         speed_kmh=5.0,
     )
     data = json.loads(json.dumps(told.as_dict(), allow_nan=False))

@@ -1,292 +1,356 @@
 """
 Mutation check of the engine: small faults put into a copy of the code, one at a time; the tests must notice each.
 
-    python tests/mutation/engine_mutants.py --count 120 --seed 1 --out mutants.jsonl
+    python tests/mutation/engine_mutants.py --count 140 --seed 1
 
-Draws statements of engine/ at random (the same for the same seed and code), changes one operator, number, condition or
-return in a copy, and runs the tests of that room until the first failure. Prints every survivor with its line, and the
-share that was noticed. A mutant whose tests run beyond the time limit counts as noticed (an endless loop).
+1. The code is copied into ``--work``; nothing is changed where it came from.
+2. Once, the TESTS run with the profiler, which says which functions each test calls, kernels included. A test that
+   fails or skips on the code as it is says nothing and is left out.
+3. Faults are drawn (see engine_faults.py); each is put into the copy, and the tests that call its function run,
+   cheapest first, to the first failure, as long as together they take at most ``--budget`` seconds of computing.
+   Compiled kernels that the fault may touch are compiled anew. Hypothesis tries the same examples each time.
+4. ``killed``: a test failed, or the code could not be imported. ``killed (time)``: the tests computed for more than
+   ``--seconds`` beyond five times what they need: an endless loop. ``survived``: they passed. ``uncalled``: no test
+   calls the function; it counts as survived.
+5. Every test that killed runs once more on the code as it is: if one fails there, its kills are withdrawn.
+
+It ends with a table of rooms, the survivors, and the share that was noticed. What is known from an earlier run is
+not tried again: a kill as long as its file and the test that noticed it stay, a survivor as long as all tests do.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
+import hashlib
 import importlib
 import json
 import os
-import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import asdict, dataclass
-from functools import cache
+from collections import Counter, defaultdict
+from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
+import numba
 import pytest
+from engine_faults import Mutant, sample
+from engine_watch import Chosen, Watch
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARIES = ("geopandas", "h3", "igraph", "networkx", "numba", "osmium", "osmnx", "pyarrow", "pydantic",
+TESTS = ("unit/test_*.py", "property/test_*.py", "differential/test_*.py", "pipeline/test_compare.py",
+         "pipeline/test_explain.py", "pipeline/test_hand_solved.py", "pipeline/test_measures.py",
+         "pipeline/test_opportunity_keys.py", "pipeline/test_site_keys.py")  # fmt: skip
+NOT_ABOUT_IT = ("unit/test_dependencies.py",)
+LIBRARIES = ("geopandas", "h3", "igraph", "networkx", "osmium", "osmnx", "pyarrow", "pydantic",
              "rasterio", "scipy.optimize", "sklearn.cluster")  # fmt: skip
 """Loaded once: nothing of these is changed."""
-COPIED = ("engine", "pipelines", "ui", "tests", "configs", "pyproject.toml", "app.py")
-
-TESTS = {
-    "engine/network": ("unit/test_network_*.py", "property/test_network_laws.py", "unit/test_route.py"),
-    "engine/places": ("unit/test_places*.py", "unit/test_green*.py", "unit/test_categories.py",
-                      "property/test_places_laws.py"),
-    "engine/reach": ("unit/test_reach_*.py", "unit/test_isochrone*.py", "property/test_reach_laws.py",
-                     "differential/test_reach_*.py", "unit/test_proposals*.py"),
-    "engine/sites": ("unit/test_sites*.py", "property/test_sites*.py"),
-    "engine/proposals": ("unit/test_proposal*.py", "property/test_proposal*.py", "pipeline/test_proposal*.py",
-                         "pipeline/test_compare*.py"),
-    "engine/cells": ("unit/test_cells.py", "differential/test_reach_cells.py", "property/test_reach_laws.py"),
-    "engine/scoring": ("unit/test_scoring*.py", "property/test_scoring_laws.py"),
-    "engine/sensitivity": ("unit/test_scoring_sensitivity.py",),
-    "engine/published": ("unit/test_scoring_published.py",),
-    "engine/projection": ("unit/test_network_geodesy.py", "unit/test_cells.py", "unit/test_snapping.py",
-                          "unit/test_green.py", "unit/test_population.py"),
-    "engine/osm_extract": ("unit/test_osm_file.py",),
-    "engine/typology": ("unit/test_gaps_typology.py",),
-    "engine/explain": ("unit/test_explain.py", "pipeline/test_explain.py"),
-    "engine/fix": ("unit/test_explain.py", "pipeline/test_explain.py"),
-    "engine/surroundings": ("unit/test_explain.py", "pipeline/test_explain.py"),
-}  # fmt: skip
-"""Tests of a room; for a module that is not named, those that are named after it."""
+PINNED = ("engine/reach/compiled.py", "engine/proposals/compiled.py")
+"""These compile every kernel of their room anew when any file of it changes; here only what a fault can touch."""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One fault: the text between two offsets of a file, replaced."""
+class Copy:
+    """A copy of the code that may be changed, with the compiled kernels that belong to it."""
 
-    file: str
-    line: int
-    start: int
-    stop: int
-    before: str
-    after: str
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.root = work / "proche"
+        self.kernels = work / "kernels"
+        self.scratch = work / "kernels-of-mutant"
+        self.told = work / "told"
+        self.said = work / "pytest.txt"
+        self.changes = 0
+
+    def make(self) -> None:
+        """Copy what git knows or would know, and keep the compiled kernels if they are of this engine."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.root / name)
+        (self.root / "cache").mkdir(exist_ok=True)
+        shared = ROOT.parent / "shared"
+        if shared.exists() and not (self.work / "shared").exists():
+            (self.work / "shared").symlink_to(shared)
+        digest = digest_of(self.root / "engine")
+        for name in PINNED:
+            path, stamp = self.root / name, (self.root / name).stat()
+            path.write_text(f'{path.read_text("utf-8")}\n_SOURCES = "{digest}"\n', "utf-8")
+            os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        of = self.work / "kernels-of"
+        if not of.exists() or of.read_text("utf-8") != digest:
+            shutil.rmtree(self.kernels, ignore_errors=True)
+            of.write_text(digest, "utf-8")
+        self.kernels.mkdir(exist_ok=True)
+
+    def changed(self, mutant: Mutant, touched: set[str]) -> bytes:
+        """Put a fault in; the kernels that it touches are missing from the scratch folder. Gives what to put back."""
+        path = self.root / mutant.file
+        whole, stamp = path.read_bytes(), path.stat()
+        path.write_bytes(whole[: mutant.start] + mutant.after.encode() + whole[mutant.stop :])
+        self.changes += 1  # two faults of one second and length must not pass for one another
+        os.utime(path, (stamp.st_atime, time.time() + 10 * self.changes))
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        shutil.copytree(self.kernels, self.scratch, copy_function=os.link)
+        gone = {tuple(t.rsplit(":", 1)) for t in touched}
+        gone = {(Path(file).stem, line) for file, line in gone}
+        for kept in self.scratch.rglob("*.nb[ic]"):
+            module, line = kept.name.split(".", 1)[0], kept.name.rsplit(".py", 1)[0].rsplit("-", 1)[1]
+            if (module, line) in gone:
+                kept.unlink()
+        return whole
+
+    def restore(self, mutant: Mutant, whole: bytes) -> None:
+        """Take the fault out."""
+        path = self.root / mutant.file
+        path.write_bytes(whole)
+        original = (ROOT / mutant.file).stat()
+        os.utime(path, ns=(original.st_atime_ns, original.st_mtime_ns))
+
+    def pytest(
+        self, plugin: object, files: list[str], *, kernels: Path, seconds: float | None, first: bool
+    ) -> int:
+        """
+        Run tests in a fork that has the libraries loaded already; pytest's exit code.
+
+        Raises
+        ------
+        TimeoutError
+            After `seconds` of computing, or thirty times that by the clock.
+        """
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            with self.said.open("w") as said:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
+            os.chdir(self.root)
+            here = (str(ROOT), str(Path(__file__).parent), "")
+            sys.path[:] = [str(self.root), *(p for p in sys.path if p not in here)]
+            os.environ |= {
+                "PROCHE_WARM": "off",
+                "NUMBA_CACHE_DIR": str(kernels),
+                "PYTHONPATH": str(self.root),
+            }
+            numba.core.config.CACHE_DIR = str(kernels)
+            stop = ["-x"] if first else []
+            os._exit(int(pytest.main(
+                ["-n", "0", "-q", "--tb=line", "-p", "no:cacheprovider", *stop, *files], plugins=[plugin]
+            )))  # fmt: skip
+        begun = time.monotonic()
+        while True:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                break
+            if seconds and (computed(child) > seconds or time.monotonic() - begun > 30 * seconds):
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise TimeoutError
+            time.sleep(0.05)
+        code = os.waitstatus_to_exitcode(status)
+        if code in (3, 4, 5):
+            raise SystemExit(f"pytest ended with {code}:\n{self.said.read_text()[-2000:]}")
+        return code
 
 
-_COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-_BINARY: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.FloorDiv, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.LShift: ast.RShift,
-    ast.RShift: ast.LShift, ast.Pow: ast.Mult,
-}  # fmt: skip
-_CALLS = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any",
-          "floor": "ceil", "ceil": "floor", "argmin": "argmax", "argmax": "argmin"}  # fmt: skip
+def computed(process: int) -> float:
+    """[s] What a process and its ended children have computed."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def changed(node: ast.AST) -> ast.AST | None:
-    """A node with one fault, or None where there is nothing to change."""
-    twin = deepcopy(node)
-    match twin:
-        case ast.Compare(ops=[op, *_]) if type(op) in _COMPARE:
-            twin.ops[0] = _COMPARE[type(op)]()
-        case ast.BinOp(op=op) if type(op) in _BINARY and not isinstance(
-            twin.left, ast.Constant | ast.JoinedStr
-        ):
-            twin.op = _BINARY[type(op)]()
-        case ast.BoolOp(op=ast.And()):
-            twin.op = ast.Or()
-        case ast.BoolOp(op=ast.Or()):
-            twin.op = ast.And()
-        case ast.UnaryOp(op=ast.Not() | ast.Invert() | ast.USub(), operand=operand):
-            return operand
-        case ast.Constant(value=bool(value)):
-            twin.value = not value
-        case ast.Constant(value=int(value) | float(value)):
-            twin.value = value + 1
-        case ast.IfExp():
-            twin.body, twin.orelse = twin.orelse, twin.body
-        case ast.Call(func=ast.Name(id=name) as func) if name in _CALLS:
-            func.id = _CALLS[name]
-        case ast.Call(func=ast.Attribute(attr=name) as func) if name in _CALLS:
-            func.attr = _CALLS[name]
-        case _:
-            return None
-    return twin
+def digest_of(*places: Path) -> str:
+    """SHA-256 of Python files."""
+    files = sorted(p for place in places for p in (place.rglob("*.py") if place.is_dir() else [place]))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
 
-def computing(tree: ast.Module) -> Iterator[ast.AST]:
-    """Expressions inside functions that compute: no annotations, decorators, docstrings, defaults or messages."""
-    skipped: set[int] = set()
-    for node in ast.walk(tree):
-        out: list[ast.AST | None] = []
-        if isinstance(node, ast.FunctionDef):
-            out = [node.args, node.returns, *node.decorator_list]
-        elif isinstance(node, ast.AnnAssign):
-            out = [node.annotation]
-        elif isinstance(node, ast.Raise | ast.JoinedStr | ast.Subscript | ast.Assert):
-            kept = isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Tuple | ast.Name)
-            out = [] if kept else [node] if not isinstance(node, ast.Subscript) else []
-        elif isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == "msg" for t in node.targets
-        ):
-            out = [node]
-        for part in out:
-            skipped |= {id(n) for n in ast.walk(part)} if part is not None else set()
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef) and id(function) not in skipped:
-            for statement in function.body:
-                yield from (n for n in ast.walk(statement) if id(n) not in skipped)
+def mapped(copy: Copy) -> dict[str, Any]:
+    """Which functions each test calls, and what it takes: noted once for each test file and engine."""
+    kept = copy.work / "map.json"
+    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    common = digest_of(copy.root / "engine", copy.root / "pipelines", *(copy.root / "tests").glob("*.py"))
+    files = {
+        p.relative_to(copy.root).as_posix(): hashlib.sha256(common.encode() + p.read_bytes()).hexdigest()
+        for pattern in TESTS for p in sorted((copy.root / "tests").glob(pattern))
+        if not p.as_posix().endswith(NOT_ABOUT_IT)
+    }  # fmt: skip
+    new = [f for f, digest in files.items() if known.get(f, {}).get("digest") != digest]
+    if new:
+        print(f"which functions {len(new)} test files call: this takes a while", flush=True)
+        copy.pytest(Watch(copy.root, copy.told), new, kernels=copy.kernels, seconds=None, first=False)
+        found = json.loads(copy.told.read_text("utf-8"))
+        for file in new:
+            tests = {t: v for t, v in found["tests"].items() if t.split("::", 1)[0] == file}
+            known[file] = {"digest": files[file], "tests": tests, "kernels": found["kernels"]}
+        for test in found["failed"]:
+            print(f"left out, it does not pass on the code as it is: {test}")
+    known = {f: known[f] for f in files}
+    kept.write_text(json.dumps(known), "utf-8")
+    kernels: dict[str, set[str]] = defaultdict(set)
+    for value in known.values():
+        for function, called in value["kernels"].items():
+            kernels[function] |= set(called)
+    return {
+        "tests": {t: v for f in known.values() for t, v in f["tests"].items()},
+        "kernels": kernels,
+        "files": files,
+    }
 
 
-def mutants_of(path: Path) -> list[Mutant]:
-    """Every fault that can be put into a file."""
-    text = path.read_text("utf-8")
-    starts = [0]
-    for line in text.encode().splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    found, seen = [], set()
-    raw = text.encode()
-    for node in computing(ast.parse(text)):
-        twin = changed(node) if isinstance(node, ast.expr) else None
-        if twin is None or not isinstance(node, ast.expr):
+def tests_of(function: str, tests: dict[str, Any], *, budget: float) -> tuple[list[str], float, int]:
+    """Tests that call a function, cheapest first and within the budget, what they take [s], and how many call it."""
+    calling = {t: v for t, v in tests.items() if function in v["functions"]}
+    chosen: list[str] = []
+    paid: dict[str, float] = {}
+    spent = 0.0
+    for test in sorted(calling, key=lambda t: (tests[t]["seconds"] + sum(tests[t]["fixtures"].values()), t)):
+        fixtures = {f: s for f, s in tests[test]["fixtures"].items() if f not in paid}
+        cost = tests[test]["seconds"] + sum(fixtures.values())
+        if chosen and spent + cost > budget:
             continue
-        start = starts[node.lineno - 1] + node.col_offset
-        stop = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        before, after = raw[start:stop].decode(), f"({ast.unparse(twin)})"
-        if (start, stop) not in seen and ast.unparse(node) != ast.unparse(twin):
-            seen.add((start, stop))
-            found.append(Mutant(path.relative_to(ROOT).as_posix(), node.lineno, start, stop, before, after))
+        chosen.append(test)
+        paid |= fixtures
+        spent += cost
+    return chosen, spent, len(calling)
+
+
+def touched(function: str, kernels: dict[str, set[str]]) -> set[str]:
+    """Kernels whose compiled code holds that of a function: itself and whatever calls it."""
+    found = {function}
+    while more := {k for k, called in kernels.items() if called & found} - found:
+        found |= more
     return found
 
 
-def sample(count: int, seed: int) -> list[Mutant]:
-    """Faults all over the engine, as many in a file as its length asks for."""
-    every = [m for path in sorted((ROOT / "engine").rglob("*.py")) for m in mutants_of(path)]
-    return sorted(random.Random(seed).sample(every, min(count, len(every))), key=lambda m: (m.file, m.start))
-
-
-def tests_of(file: str, root: Path) -> list[str]:
-    """Test files that look at a module: named after it first, then those of its room."""
-    stem = Path(file).stem
-    room = next((r for r in TESTS if file.startswith(f"{r}/") or file == f"{r}.py"), None)
-    patterns = [f"*/test_{stem}*.py", f"*/test_*_{stem}.py", *(TESTS[room] if room else ())]
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        for path in sorted((root / "tests").glob(pattern)):
-            if path.parent.name not in ("bench", "e2e", "app", "mutation"):
-                found[path.relative_to(root).as_posix()] = None
-    return list(found)
-
-
-@cache
-def passes(tests: tuple[str, ...], root: Path) -> bool:
-    """Whether the tests pass on the code as it is; else a mutant's failure would mean nothing."""
-    if tests and ended(tests, root, seconds=None) == 0:
-        return True
-    told = (root.parent / "pytest.txt").read_text("utf-8")[-1500:] if tests else "there are none"
-    print(f"these tests say nothing: {' '.join(tests)}\n{told}", flush=True)
-    return False
-
-
-def ended(tests: tuple[str, ...], root: Path, *, seconds: float | None) -> int:
-    """Run some tests up to the first failure, in a fork that has the libraries loaded already; pytest's exit code."""
-    child = os.fork()
-    if child == 0:
-        with (root.parent / "pytest.txt").open("w") as told:
-            os.dup2(told.fileno(), 1)
-            os.dup2(told.fileno(), 2)
-        os.chdir(root)
-        sys.path[:] = [str(root), *(p for p in sys.path if p not in (str(ROOT), str(Path(__file__).parent)))]
-        os.environ |= {"PROCHE_WARM": "off", "NUMBA_CACHE_DIR": str(root / "kernels")}
-        os._exit(int(pytest.main(["-n", "0", "-x", "-q", "-p", "no:cacheprovider", *tests])))
-    begun = time.monotonic()
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        if seconds is not None and time.monotonic() - begun > seconds:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise TimeoutError
-        time.sleep(0.05)
-    code = os.waitstatus_to_exitcode(status)
-    if code > 3:
-        raise SystemExit(f"pytest ended with {code}:\n{(root.parent / 'pytest.txt').read_text()[-2000:]}")
-    return code
-
-
-def outcome(mutant: Mutant, root: Path, *, seconds: float) -> str:
-    """``killed``, ``killed (time)``, ``survived``, or ``untested`` where the tests fail anyway or there are none."""
-    tests = tuple(tests_of(mutant.file, root))
-    if not passes(tests, root):
-        return "untested"
-    path = root / mutant.file
-    whole = path.read_bytes()
-    path.write_bytes(whole[: mutant.start] + mutant.after.encode() + whole[mutant.stop :])
+def tried(mutant: Mutant, copy: Copy, chosen: list[str], need: float, kernels: dict[str, set[str]],
+          seconds: float) -> tuple[str, str]:  # fmt: skip
+    """The outcome of one fault, and the test that failed."""
+    if not chosen:
+        return "uncalled", ""
+    copy.told.unlink(missing_ok=True)
+    whole = copy.changed(mutant, touched(f"{mutant.file}:{mutant.function}", kernels))
+    files = list(dict.fromkeys(t.split("::", 1)[0] for t in chosen))
     try:
-        return "survived" if ended(tests, root, seconds=seconds) == 0 else "killed"
+        code = copy.pytest(
+            Chosen(chosen, copy.told), files, kernels=copy.scratch, seconds=seconds + 5 * need, first=True
+        )
     except TimeoutError:
-        return "killed (time)"
+        return "killed (time)", ""
     finally:
-        path.write_bytes(whole)
+        copy.restore(mutant, whole)
+    if code == 0:
+        return "survived", ""
+    if code < 0:
+        return "killed", f"signal {-code}"
+    return "killed", copy.told.read_text("utf-8") if copy.told.exists() else "import"
+
+
+def told(mutant: Mutant, copy: Copy, found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """Try one fault, tell what became of it, and give what is kept of it."""
+    chosen, need, calling = tests_of(f"{mutant.file}:{mutant.function}", found["tests"], budget=args.budget)
+    begun = time.monotonic()
+    outcome, killer = tried(mutant, copy, chosen, need, found["kernels"], args.seconds)
+    print(f"{outcome:14} {mutant.file}:{mutant.line} {mutant.before!r} → {mutant.after!r} "
+          f"{time.monotonic() - begun:.0f} s, {need:.0f} s of {len(chosen)} tests, {killer}", flush=True)  # fmt: skip
+    row = asdict(mutant) | {"outcome": outcome, "killer": killer, "ran": len(chosen), "calling": calling}
+    return row | {"state": state_of(row, found["files"], copy)}
+
+
+def state_of(row: dict[str, Any], files: dict[str, str], copy: Copy) -> str:
+    """What an outcome rests on: the file and the killing test's; for a survivor all of engine/ and all tests."""
+    killer = row["killer"].split("::", 1)[0]
+    if row["outcome"].startswith("killed"):
+        tests = [p for p in (copy.root / killer,) if p.is_file()]
+        return digest_of(copy.root / row["file"], *tests)
+    return hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+
+
+def withdrawn(killers: set[str], copy: Copy) -> set[str]:
+    """Tests among those that killed which fail on the code as it is, run in such an order."""
+    left = sorted(k for k in killers if "::" in k)
+    failing: set[str] = set()
+    while left:
+        copy.told.unlink(missing_ok=True)
+        files = list(dict.fromkeys(t.split("::", 1)[0] for t in left))
+        if copy.pytest(Chosen(left, copy.told), files, kernels=copy.kernels, seconds=None, first=True) == 0:
+            break
+        failing.add(copy.told.read_text("utf-8"))
+        left = [t for t in left if t not in failing]
+    return failing
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The outcomes of each room, the survivors, and the share that was noticed."""
+    rooms: dict[str, Counter[str]] = defaultdict(Counter)
+    for r in results:
+        parts = r["file"].split("/")
+        rooms["/".join(parts[:2]) if len(parts) > 2 else "engine/*.py"][r["outcome"]] += 1
+    kinds = ("killed", "killed (time)", "survived", "uncalled")
+    lines = [f"{'room':20}" + "".join(f"{k:>15}" for k in kinds)]
+    total: Counter[str] = Counter()
+    for room, counts in sorted(rooms.items()):
+        lines.append(f"{room:20}" + "".join(f"{counts[k]:15}" for k in kinds))
+        total += counts
+    lines.append(f"{'all':20}" + "".join(f"{total[k]:15}" for k in kinds))
+    lines += [
+        f"{r['outcome']}: {r['file']}:{r['line']} {r['name']}: {r['before']!r} → {r['after']!r}"
+        f" ({r['ran']} of {r['calling']} tests)"
+        for r in results
+        if not r["outcome"].startswith("killed")
+    ]
+    noticed = total["killed"] + total["killed (time)"]
+    lines.append(f"{noticed} of {len(results)} noticed: {100 * noticed / max(len(results), 1):.1f} %")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Try the mutants and tell."""
+    """Try the faults and tell."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--count", type=int, default=120)
+    parser.add_argument("--count", type=int, default=140)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=600, help="time limit of one mutant's tests")
-    parser.add_argument("--only", default="", help="files whose path begins so")
-    parser.add_argument("--skip", default="-", help="files whose path begins so are left out")
+    parser.add_argument("--budget", type=float, default=60, help="[s] of tests for one fault, cheapest first")
     parser.add_argument(
-        "--out", type=Path, help="a line of JSON for each mutant; known ones are not tried again"
+        "--seconds", type=float, default=120, help="[s] of computing beyond 5 × what tests need"
+    )
+    parser.add_argument("--only", default="", help="files whose path begins so")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "cache" / "mutants", help="where the copy is made"
     )
     args = parser.parse_args()
     for library in LIBRARIES:
         importlib.import_module(library)
-    chosen = [
-        m
-        for m in sample(args.count, args.seed)
-        if m.file.startswith(args.only) and not m.file.startswith(args.skip)
-    ]
+    args.work.mkdir(parents=True, exist_ok=True)
+    copy = Copy(args.work.resolve())
+    copy.make()
+    found = mapped(copy)
+    log = args.work / f"seed-{args.seed}.jsonl"
     known = {}
-    if args.out and args.out.exists():
-        rows = (json.loads(line) for line in args.out.read_text("utf-8").splitlines())
-        known = {
-            (r["file"], r["start"], r["after"]): r["outcome"] for r in rows if r["outcome"] != "untested"
-        }
-    with TemporaryDirectory(prefix="proche-mutants-") as name:
-        root = Path(name) / "proche"
-        root.mkdir()
-        for part in COPIED:
-            source = ROOT / part
-            copy = shutil.copytree if source.is_dir() else shutil.copyfile
-            copy(source, root / part)
-        shared = ROOT.parent / "shared"
-        if shared.exists():
-            (root.parent / "shared").symlink_to(shared)
-        results = [tried(m, root, known, args) for m in chosen]
-    tested = [r for r in results if r != "untested"]
-    killed = sum(r.startswith("killed") for r in tested)
-    print(f"{killed} of {len(tested)} mutants noticed ({100 * killed / max(len(tested), 1):.0f} %), "
-          f"{len(results) - len(tested)} not tested")  # fmt: skip
-
-
-def tried(
-    mutant: Mutant, root: Path, known: dict[tuple[str, int, str], str], args: argparse.Namespace
-) -> str:
-    """The outcome of one mutant, told as it comes."""
-    key = (mutant.file, mutant.start, mutant.after)
-    start = time.monotonic()
-    result = known.get(key) or outcome(mutant, root, seconds=args.seconds)
-    if args.out and key not in known:
-        with args.out.open("a", encoding="utf-8") as log:
-            log.write(json.dumps({**asdict(mutant), "outcome": result}) + "\n")
-    print(f"{result:14} {mutant.file}:{mutant.line}  {mutant.before!r} → {mutant.after!r}  "
-          f"{time.monotonic() - start:.0f} s", flush=True)  # fmt: skip
-    return result
+    if log.exists():
+        for row in map(json.loads, log.read_text("utf-8").splitlines()):
+            known[row["file"], row["name"], row["before"], row["after"], row["nth"]] = row
+    results = []
+    for mutant in sample(ROOT, count=args.count, seed=args.seed):
+        if not mutant.file.startswith(args.only):
+            continue
+        row = known.get((mutant.file, mutant.name, mutant.before, mutant.after, mutant.nth))
+        if row is None or row["state"] != state_of(row, found["files"], copy):
+            row = told(mutant, copy, found, args)
+            with log.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+        results.append(row | asdict(mutant))
+    bad = withdrawn({r["killer"] for r in results}, copy)
+    for r in results:
+        if r["killer"] in bad:
+            print(f"withdrawn: {r['killer']} fails on the code as it is")
+            r["outcome"] = "survived"
+    print(table(results))
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ class Copy:
         self.told = work / "told"
         self.said = work / "pytest.txt"
         self.changes = 0
+        self.written = 0
 
     def make(self) -> None:
         """Copy what git knows or would know, and keep the compiled kernels if they are of this engine."""
@@ -92,10 +93,10 @@ class Copy:
     def changed(self, mutant: Mutant, touched: set[str]) -> bytes:
         """Put a fault in; the kernels that it touches are missing from the scratch folder. Gives what to put back."""
         path = self.root / mutant.file
-        whole, stamp = path.read_bytes(), path.stat()
+        whole, self.written = path.read_bytes(), path.stat().st_mtime_ns
         path.write_bytes(whole[: mutant.start] + mutant.after.encode() + whole[mutant.stop :])
         self.changes += 1  # two faults of one second and length must not pass for one another
-        os.utime(path, (stamp.st_atime, time.time() + 10 * self.changes))
+        os.utime(path, (time.time(), time.time() + 10 * self.changes))
         shutil.rmtree(self.scratch, ignore_errors=True)
         shutil.copytree(self.kernels, self.scratch, copy_function=os.link)
         gone = {tuple(t.rsplit(":", 1)) for t in touched}
@@ -110,8 +111,7 @@ class Copy:
         """Take the fault out."""
         path = self.root / mutant.file
         path.write_bytes(whole)
-        original = (ROOT / mutant.file).stat()
-        os.utime(path, ns=(original.st_atime_ns, original.st_mtime_ns))
+        os.utime(path, ns=(self.written, self.written))
 
     def pytest(
         self, plugin: object, files: list[str], *, kernels: Path, seconds: float | None, first: bool
@@ -172,36 +172,42 @@ def digest_of(*places: Path) -> str:
 
 
 def mapped(copy: Copy) -> dict[str, Any]:
-    """Which functions each test calls, and what it takes: noted once for each test file and engine."""
+    """Which functions each test calls, and what it takes; noted anew where a test or code that it calls changed."""
     kept = copy.work / "map.json"
-    known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
-    common = digest_of(copy.root / "engine", copy.root / "pipelines", *(copy.root / "tests").glob("*.py"))
+    known = (
+        json.loads(kept.read_text("utf-8")) if kept.exists() else {"engine": "", "kernels": {}, "files": {}}
+    )
+    common = digest_of(*(copy.root / "tests").glob("*.py"))
     files = {
-        p.relative_to(copy.root).as_posix(): hashlib.sha256(common.encode() + p.read_bytes()).hexdigest()
+        p.relative_to(copy.root).as_posix(): common + digest_of(p)
         for pattern in TESTS for p in sorted((copy.root / "tests").glob(pattern))
         if not p.as_posix().endswith(NOT_ABOUT_IT)
     }  # fmt: skip
-    new = [f for f, digest in files.items() if known.get(f, {}).get("digest") != digest]
+    code = {p.relative_to(copy.root).as_posix(): digest_of(p) for p in (copy.root / "engine").rglob("*.py")}
+    engine = digest_of(copy.root / "engine")
+    noted = known["files"]
+    new = [
+        f for f, digest in files.items()
+        if f not in noted or noted[f]["digest"] != digest
+        or any(code.get(c) != d for c, d in noted[f]["code"].items())
+    ]  # fmt: skip
+    if not new and known["engine"] != engine:
+        new = [next(iter(files))]  # the kernels' calls
     if new:
         print(f"which functions {len(new)} test files call: this takes a while", flush=True)
         copy.pytest(Watch(copy.root, copy.told), new, kernels=copy.kernels, seconds=None, first=False)
         found = json.loads(copy.told.read_text("utf-8"))
         for file in new:
             tests = {t: v for t, v in found["tests"].items() if t.split("::", 1)[0] == file}
-            known[file] = {"digest": files[file], "tests": tests, "kernels": found["kernels"]}
+            called = {f.rsplit(":", 1)[0] for v in tests.values() for f in v["functions"]}
+            noted[file] = {"digest": files[file], "code": {c: code[c] for c in called}, "tests": tests}
         for test in found["failed"]:
             print(f"left out, it does not pass on the code as it is: {test}")
-    known = {f: known[f] for f in files}
+        known |= {"engine": engine, "kernels": found["kernels"]}
+    known["files"] = {f: noted[f] for f in files}
     kept.write_text(json.dumps(known), "utf-8")
-    kernels: dict[str, set[str]] = defaultdict(set)
-    for value in known.values():
-        for function, called in value["kernels"].items():
-            kernels[function] |= set(called)
-    return {
-        "tests": {t: v for f in known.values() for t, v in f["tests"].items()},
-        "kernels": kernels,
-        "files": files,
-    }
+    tests = {t: v for f in known["files"].values() for t, v in f["tests"].items()}
+    return {"tests": tests, "kernels": {k: set(c) for k, c in known["kernels"].items()}, "files": files}
 
 
 def tests_of(function: str, tests: dict[str, Any], *, budget: float) -> tuple[list[str], float, int]:
@@ -252,24 +258,30 @@ def tried(mutant: Mutant, copy: Copy, chosen: list[str], need: float, kernels: d
     return "killed", copy.told.read_text("utf-8") if copy.told.exists() else "import"
 
 
-def told(mutant: Mutant, copy: Copy, found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    """Try one fault, tell what became of it, and give what is kept of it."""
+def told(
+    mutant: Mutant, row: dict[str, Any] | None, copy: Copy, found: dict[str, Any], args: argparse.Namespace
+) -> dict[str, Any]:
+    """Give what is known of a fault; try it if nothing is, or what it rests on has changed."""
     chosen, need, calling = tests_of(f"{mutant.file}:{mutant.function}", found["tests"], budget=args.budget)
+    if row is not None and row["state"] == state_of(row, chosen, found["files"], copy):
+        return row | asdict(mutant)
     begun = time.monotonic()
     outcome, killer = tried(mutant, copy, chosen, need, found["kernels"], args.seconds)
     print(f"{outcome:14} {mutant.file}:{mutant.line} {mutant.before!r} → {mutant.after!r} "
           f"{time.monotonic() - begun:.0f} s, {need:.0f} s of {len(chosen)} tests, {killer}", flush=True)  # fmt: skip
     row = asdict(mutant) | {"outcome": outcome, "killer": killer, "ran": len(chosen), "calling": calling}
-    return row | {"state": state_of(row, found["files"], copy)}
+    row["state"] = state_of(row, chosen, found["files"], copy)
+    with (args.work / f"seed-{args.seed}.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(row) + "\n")
+    return row
 
 
-def state_of(row: dict[str, Any], files: dict[str, str], copy: Copy) -> str:
-    """What an outcome rests on: the file and the killing test's; for a survivor all of engine/ and all tests."""
-    killer = row["killer"].split("::", 1)[0]
-    if row["outcome"].startswith("killed"):
-        tests = [p for p in (copy.root / killer,) if p.is_file()]
-        return digest_of(copy.root / row["file"], *tests)
-    return hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+def state_of(row: dict[str, Any], chosen: list[str], files: dict[str, str], copy: Copy) -> str:
+    """What an outcome rests on: the changed file, and the test that failed or else all those that did not."""
+    tests = chosen if not row["outcome"].startswith("killed") else [t for t in (row["killer"],) if "::" in t]
+    parts = {f: files.get(f, "") for f in (t.split("::", 1)[0] for t in tests)}
+    told = [digest_of(copy.root / row["file"]), *tests, *(parts[f] for f in sorted(parts))]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def withdrawn(killers: set[str], copy: Copy) -> set[str]:
@@ -335,16 +347,10 @@ def main() -> None:
     if log.exists():
         for row in map(json.loads, log.read_text("utf-8").splitlines()):
             known[row["file"], row["name"], row["before"], row["after"], row["nth"]] = row
-    results = []
-    for mutant in sample(ROOT, count=args.count, seed=args.seed):
-        if not mutant.file.startswith(args.only):
-            continue
-        row = known.get((mutant.file, mutant.name, mutant.before, mutant.after, mutant.nth))
-        if row is None or row["state"] != state_of(row, found["files"], copy):
-            row = told(mutant, copy, found, args)
-            with log.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
-        results.append(row | asdict(mutant))
+    results = [
+        told(m, known.get((m.file, m.name, m.before, m.after, m.nth)), copy, found, args)
+        for m in sample(ROOT, count=args.count, seed=args.seed) if m.file.startswith(args.only)
+    ]  # fmt: skip
     bad = withdrawn({r["killer"] for r in results}, copy)
     for r in results:
         if r["killer"] in bad:

@@ -8,8 +8,10 @@ that it calls in turn are read from its names.
 from __future__ import annotations
 
 import cProfile
+import importlib
 import json
 import os
+import pkgutil
 import sys
 import threading
 from collections import defaultdict
@@ -136,6 +138,10 @@ class Watch:
     def pytest_sessionfinish(self) -> None:
         self.profile.disable()
         threading.setprofile(None)
+        import engine  # the copy's
+
+        for part in pkgutil.walk_packages(engine.__path__, "engine."):
+            importlib.import_module(part.name)
         within = calls(self)
         tests = {}
         for test, fixtures in self.fixtures.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,3 +82,17 @@ def search_index(run: Run) -> SearchIndex:
 @st.cache_resource(show_spinner=False, max_entries=_MOST_RUNS)
 def _search_index(key: tuple[str, str], _run: Run) -> SearchIndex:
     return build_index(_run.base_streets, _run.opportunities)
+
+
+@st.cache_resource(show_spinner=False, max_entries=_MOST_FILES)
+def set_aside(key: tuple[str, str], page: str) -> None:
+    """
+    Take what a page has loaded for all sessions out of the collection of garbage, once a run and page.
+
+    Streamlit collects garbage after every rerun and walks every object of the process for it: nine tenths of
+    the processor time of a change of layer. Modules and shared runs live as long as the server, so there is
+    nothing to find among them.
+    """
+    _ = key, page
+    gc.collect()
+    gc.freeze()

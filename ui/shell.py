@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from pipelines.errors import PipelineError
+from ui.cache import set_aside
 from ui.session import current, language_switch, run_switch, translator, write_address
 from ui.views.heading import heading
 from ui.views.text import plain
@@ -69,3 +70,4 @@ def start(pages: Sequence[str]) -> None:
     heading(context)
     page.run()
     write_address()
+    set_aside(context.run.key, page.url_path)

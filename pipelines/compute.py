@@ -223,7 +223,8 @@ class Results:
         found: dict[str, Artifact] = {}
         for mode, artifact in self.networks.items():
             found |= {f"network_{mode}_{part}.parquet": artifact for part in ("nodes", "edges")}
-        found |= dict.fromkeys(("opportunities.parquet", "access_points.parquet"), self.opportunities)
+        listed = ("opportunities.parquet", "access_points.parquet", "parks.csv")
+        found |= {n: self.opportunities for n in listed if n in self.opportunities.record["files"]}
         found |= dict.fromkeys(("portrait.parquet", "summary.json"), self.portrait)
         found["cells.parquet"] = self.scores
         found["gaps.parquet"] = self.gaps

@@ -308,7 +308,7 @@ def with_entrances(base: Base, edit: Edit) -> Edit:
     shape = shapely.transform(edit.shape, view.index.plane.project)
     near = view.index.near(shape, _AROUND_M)[0]
     features = _features(base.run, edit.shape)
-    points = access_points(outline, some_streets(main, near), features)
+    points = access_points(outline, some_streets(main, near), features).table
     xy = shapely.get_coordinates(points.geometry.to_numpy()).reshape(-1, 2)
     return replace(edit, entrances=tuple((float(x), float(y)) for x, y in xy))
 

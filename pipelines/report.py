@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.places.extract import NO_CAPACITY
 from pipelines.rundir import RunDirectory
 
 _CUT_OFF = 0.1
@@ -43,6 +44,12 @@ def warnings(run: RunDirectory) -> list[str]:
         for name in run.categories
         if not opportunities["places"].get(name)
     ]
+    for name, reasons in opportunities["dropped"].items():
+        if n := reasons.get(NO_CAPACITY):
+            found.append(
+                f"{name}: {n} place{'s'[: n != 1]} of which the source states a capacity of 0: not counted "
+                '(capacity_from = "rows" counts the rows of a file instead)'
+            )
     places = sum(opportunities["places"].values())
     for mode in run.modes:
         parts = reports[f"network_{mode}"]["dropped"].get("components", {})
@@ -64,7 +71,7 @@ def warnings(run: RunDirectory) -> list[str]:
     parks = len(run.summary["parks_without_entrance"])
     if parks:
         found.append(
-            f"parks without any entrance that could be found: {parks}, not counted; summary.json lists them"
+            f"parks without any entrance that could be found: {parks}, not counted; they are the first in parks.csv"
         )
     return found
 

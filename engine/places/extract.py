@@ -25,6 +25,8 @@ from engine.projection import WGS84, local_equal_area
 PLACE_COLUMNS = ("id", "category", "name", "capacity", "kind", "levels", "streams", "sources", "geometry")
 """Columns of every table of places; green space adds ``area_ha``, categories add the tags that they keep."""
 
+NO_CAPACITY = "capacity of 0"
+"""Reason why a place whose source says that it takes nobody is left out."""
 _ID_ORDER = {"node": 0, "way": 1, "relation": 2}
 _WALL_DEG = 1e-6
 """[deg] A door this near to an outline is in it (0.1 m): it is a node of the way."""
@@ -279,11 +281,18 @@ def _merge(
         merged[column] = values
     merged["geometry"] = gpd.GeoSeries(_points(merged.geometry.to_numpy(), doors), crs=WGS84)
     lost = [(i, "duplicate") for i in table["id"].drop(index=first)]
-    lacking = np.array(
-        [not set(category.streams) <= set(s.split(";")) for s in merged["streams"]], dtype=bool
+    why = np.array(
+        [_lacks(merged["capacity"][k], merged["streams"][k], category) for k in merged.index], dtype=object
     )
-    lost += [(i, "stream missing") for i in merged.loc[lacking, "id"]]
-    return merged[~lacking].reset_index(drop=True), lost
+    lost += list(zip(merged.loc[why != "", "id"], why[why != ""], strict=True))
+    return merged[why == ""].reset_index(drop=True), lost
+
+
+def _lacks(capacity: float, streams: str, category: Category) -> str:
+    """Say what keeps a place from serving anybody: a capacity stated as 0, a waste stream; empty if nothing does."""
+    if capacity == 0:
+        return NO_CAPACITY
+    return "" if set(category.streams) <= set(streams.split(";")) else "stream missing"
 
 
 def _joined(table: gpd.GeoDataFrame, group: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, list[Any]]:

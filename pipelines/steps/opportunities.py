@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -28,9 +28,10 @@ from pipelines.resources import configs_folder
 from pipelines.sources.opendata import PlaceOptions, read_places
 from pipelines.steps.context import Context, plain
 from pipelines.steps.inputs import resolve
+from pipelines.steps.parks import entered_by, parks_table, rules_used
 from pipelines.steps.streets import features_of, load_network
 from pipelines.store import Artifact
-from pipelines.tables_out import write_parquet
+from pipelines.tables_out import export_table, write_parquet
 
 _SURVEYS = ("check_date", "survey:date")
 _DATE = re.compile(r"(19|20)\d\d-[01]\d-[0-3]\d")
@@ -147,7 +148,7 @@ def opportunities_artifact(
     *,
     bounds: tuple[float, float, float, float],
 ) -> Artifact:
-    """``opportunities.parquet`` and ``access_points.parquet``."""
+    """``opportunities.parquet``, ``access_points.parquet`` and, where there are parks, ``parks.csv``."""
     files = {
         name: source
         for name, source in ctx.config.opportunities.items()
@@ -172,16 +173,20 @@ def opportunities_artifact(
         found = find_places(features, categories, extra={n: t for n, t in extra.items() if t is not None})
         loaded = {mode: load_network(artifact, mode) for mode, artifact in networks.items()}
         main = loaded.get("walk") or next(iter(loaded.values()))
-        access = access_points(found.table, main, features)
-        places, access = attach(found.table, access, loaded, max_snap_m=ctx.config.scoring.max_snap_m)
+        ways_in = access_points(found.table, main, features)
+        places, access = attach(found.table, ways_in, loaded, max_snap_m=ctx.config.scoring.max_snap_m)
         places["seen"] = last_seen(places["sources"], features)
         write_parquet(places, folder / "opportunities.parquet")
         write_parquet(access, folder / "access_points.parquet")
+        parks = parks_table(places, access)
+        if len(parks):
+            export_table(parks, folder / "parks.csv", form="csv", layer="parks")
         return {
             "categories": list(categories),
             "places": {c: int((places["category"] == c).sum()) for c in categories},
             "dropped": found.dropped_counts(),
             "rejected": {m: int((~places[f"snapped_{m}"]).sum()) for m in loaded},
+            "park_entrances": rules_used(parks),
             "parks_without_entrance": sorted(places.loc[places["no_entrance"], "id"]),
         }
 
@@ -230,23 +235,25 @@ def _iso(days: npt.NDArray[np.int64]) -> list[str]:
     return [str(d) if n > 1 else "" for d, n in zip(dates, days, strict=True)]
 
 
-def access_points(
-    places: gpd.GeoDataFrame, network: StreetNetwork, features: gpd.GeoDataFrame
-) -> gpd.GeoDataFrame:
-    """
-    Where places are entered.
+class WaysIn(NamedTuple):
+    """Where places are entered, and why parks are not."""
 
-    Returns
-    -------
-    geopandas.GeoDataFrame
-        ``place`` (row of `places`), ``kind`` (``door``, ``gate``, ``crossing``, ``open boundary``, ``inside``), point.
-    """
+    table: gpd.GeoDataFrame
+    """``place`` (row of the places), ``kind`` (``door``, ``gate``, ``crossing``, ``open boundary``, ``inside``),
+    point."""
+    flagged: Mapping[int, str]
+    """Reason of each park without a way in, by its row."""
+
+
+def access_points(places: gpd.GeoDataFrame, network: StreetNetwork, features: gpd.GeoDataFrame) -> WaysIn:
+    """Where places are entered: points at their door, parks by the four rules, and along the paths inside them."""
     polygon = shapely.get_dimensions(places.geometry.to_numpy()) == 2
     doors = np.flatnonzero(~polygon)
     parks = np.flatnonzero(polygon)
     outlines = places.iloc[parks].reset_index(drop=True)
     gates = park_entrances(outlines, network, features)
     inside = _inside_points(streets_inside(outlines, network, entrances=gates), network)
+    closed = gates[gates["kind"] == "flagged"]
     gates = gates[gates["kind"] != "flagged"]
     rows = [
         pd.DataFrame({"place": doors, "kind": "door", "geometry": places.geometry.to_numpy()[doors]}),
@@ -268,7 +275,8 @@ def access_points(
     table = pd.concat([r for r in rows if len(r)] or rows[:1], ignore_index=True)
     table = table.assign(place=table["place"].astype(np.int32), kind=table["kind"].astype(str))
     frame = gpd.GeoDataFrame(table, geometry="geometry", crs="EPSG:4326")
-    return frame.sort_values("place", kind="stable", ignore_index=True)
+    flagged = {int(parks[k]): str(why) for k, why in zip(closed["park"], closed["reason"], strict=True)}
+    return WaysIn(frame.sort_values("place", kind="stable", ignore_index=True), flagged)
 
 
 def _inside_points(spans: pd.DataFrame, network: StreetNetwork) -> pd.DataFrame:
@@ -287,18 +295,19 @@ def _inside_points(spans: pd.DataFrame, network: StreetNetwork) -> pd.DataFrame:
 
 def attach(
     places: gpd.GeoDataFrame,
-    access: gpd.GeoDataFrame,
+    ways_in: WaysIn,
     networks: Mapping[Mode, StreetNetwork],
     *,
     max_snap_m: float,
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
     """Snap every access point to every network; a place is snapped where one of its access points is."""
-    places, access = places.copy(), access.copy()
+    places, access = places.copy(), ways_in.table.copy()
     lon_lat = shapely.get_coordinates(access.geometry.to_numpy()).reshape(-1, 2)
-    has_access = np.isin(np.arange(len(places)), access["place"].to_numpy())
-    places["no_entrance"] = ~has_access
+    places["no_entrance"] = ~np.isin(np.arange(len(places)), access["place"].to_numpy())
+    places["entrance"] = entered_by(len(places), access)
     reasons: list[list[str]] = [
-        [] if h else ["no mapped entrance and no open boundary near a street"] for h in has_access
+        [f"no entrance: {ways_in.flagged[row]}"] if row in ways_in.flagged else []
+        for row in range(len(places))
     ]
     for mode, network in networks.items():
         snaps = snap(network, lon_lat, max_snap_m=max_snap_m)

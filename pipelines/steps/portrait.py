@@ -135,6 +135,7 @@ def portrait_artifact(
         )
         summary["resolution_panel"] = panel_rows(panel)
         summary["places"] = _counts(tables, ctx.config.modes)
+        summary["park_entrances"] = dict(opportunities.info["park_entrances"])
         summary["parks_without_entrance"] = sorted(tables.places.loc[tables.places["no_entrance"], "id"])
         summary["green_ladder"] = _ladder(distances, cells)
         published = beside_published(summary, city=ctx.config.area.name)

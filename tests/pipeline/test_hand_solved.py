@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipelines import RunDirectory, run
@@ -88,6 +89,9 @@ def test_a_fenced_park_with_one_gate(tmp_path: Path) -> None:
     assert seconds(done, "walk_green_minutes") == pytest.approx(mean * WALK_S, abs=0.1)
     kinds = set(done.access_points["kind"])
     assert kinds == {"gate"}
+    (listed,) = pd.read_csv(done.path / "parks.csv").to_dict("records")
+    assert (listed["entrance"], listed["entrances"]) == ("gate", 1)
+    assert done.opportunities["entrance"].tolist() == ["gate"]
 
 
 def test_the_fence_without_its_gate_flags_the_park(tmp_path: Path) -> None:
@@ -96,6 +100,10 @@ def test_the_fence_without_its_gate_flags_the_park(tmp_path: Path) -> None:
     done = town(tmp_path, drawing, ways, cell_m=10)
     assert done.cells["walk_green_minutes"].isna().all()
     assert done.summary["parks_without_entrance"] == ["way/2"]
+    assert done.summary["park_entrances"]["none"] == 1
+    (listed,) = pd.read_csv(done.path / "parks.csv").to_dict("records")
+    assert (listed["id"], listed["entrance"], listed["entrances"]) == ("way/2", "none", 0)
+    assert listed["reason"] == "no entrance: fenced, no gate mapped"
 
 
 def test_a_park_split_in_two_polygons_is_one(tmp_path: Path) -> None:

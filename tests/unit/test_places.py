@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from engine.places.extract import Places, find_places, parse_capacity
 from engine.places.school import school_levels
 from engine.places.sorting import group_containers, osm_streams
 from engine.projection import equal_area_around
+from pipelines.sources.opendata import read_places
 
 LON, LAT = 2.35, 48.85
 METRIC = equal_area_around(west=LON, south=LAT, east=LON, north=LAT)
@@ -363,3 +366,29 @@ def test_containers_need_known_streams_and_stations() -> None:
         group_containers(rows, station="at", stream="takes")
     with pytest.raises(SchemaError, match="'where'"):
         group_containers(rows, station="where", stream="takes")
+
+
+def test_a_place_that_takes_nobody_is_no_place() -> None:
+    """Capacity 0 of one source does not outweigh a larger one of another; unknown is no reason to leave out."""
+    places = found(
+        ("node/1", {"shop": "bakery", "capacity": "0"}, at(0)),
+        ("node/2", {"shop": "bakery", "name": "Paul", "capacity": "0"}, at(200)),
+        ("node/3", {"shop": "bakery", "name": "Paul", "capacity": "5"}, at(210)),
+        ("node/4", {"shop": "bakery"}, at(400)),
+    )
+    assert places.table["id"].tolist() == ["node/2", "node/4"]
+    assert places.table["capacity"].iloc[0] == 5
+    assert places.dropped_counts()["shops"] == {"capacity of 0": 1, "duplicate": 1}
+
+
+def test_velib_stations_out_of_use_are_no_stations(shared_data: Path) -> None:
+    file = shared_data / "paris" / "velib-emplacement-des-stations_2024.geojson"
+    if not file.is_file():
+        pytest.skip(f"{file} is not present")
+    read = read_places(file).places
+    closed = int((read["capacity"] == 0).sum())
+    assert closed == 11
+    kinds = category("bikes", osm={}, merge="nearby", dedup_radius_m=0.0)
+    places = find_places(features(), kinds, extra={"bikes": read})
+    assert places.dropped_counts()["bikes"] == {"capacity of 0": closed}
+    assert len(places.table) == len(read) - closed

@@ -16,9 +16,14 @@ def run_of(
     schools: int = 1,
     blind: int = 0,
     parks: tuple[str, ...] = (),
+    empty: int = 0,
 ) -> RunDirectory:
     reports: dict[str, Any] = {
-        "opportunities": {"places": {"shops": 10, "schools": schools}, "rejected": {"walk": rejected}},
+        "opportunities": {
+            "places": {"shops": 10, "schools": schools},
+            "rejected": {"walk": rejected},
+            "dropped": {"shops": {"duplicate": 3} | ({"capacity of 0": empty} if empty else {})},
+        },
         "network_walk": {"dropped": {"components": {"km_kept": 90.0, "km_dropped": km_dropped}}},
     }
     summary = {"cells": 100, "cells_no_network": blind, "parks_without_entrance": list(parks)}
@@ -50,3 +55,10 @@ def test_cells_without_streets_and_parks_without_entrance_are_said() -> None:
     blind, parks = warnings(run_of(blind=21, parks=("way/1", "way/2")))
     assert blind.startswith("21 of 100 cells have no street near")
     assert parks.startswith("parks without any entrance that could be found: 2")
+
+
+def test_places_that_take_nobody_are_said() -> None:
+    (one,) = warnings(run_of(empty=1))
+    assert one.startswith("shops: 1 place of which the source states a capacity of 0: not counted")
+    (two,) = warnings(run_of(empty=2))
+    assert two.startswith("shops: 2 places")

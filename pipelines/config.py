@@ -579,6 +579,9 @@ class GreenSites(_Strict):
     """Whether this kind is looked for."""
     budget_ha: NonNegative = 30
     """[ha] New green space in all; a parcel is taken whole or not at all."""
+    equity_aversion: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = 0
+    """People count (mean income / income of their cell) to this power; 0 counts all alike. Needs
+    `population.income_column`."""
     walk_min: Positive = 5
     """[min] Longest walk to it; cells with a place of the category `green` within it are served already."""
     parcels: str | None = None
@@ -593,6 +596,18 @@ class GreenSites(_Strict):
     car_park_min_ha: NonNegative | None = None
     """[ha] Smallest car park at ground level (`amenity=parking`); none by default."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_the_hectare(cls, given: Any) -> Any:
+        foreign = sorted({"count", "sweep", "scenarios"} & set(given)) if isinstance(given, dict) else []
+        if foreign:
+            msg = (
+                f"{' and '.join(foreign)}: ground is taken parcel by parcel within a number of hectares, not by number "
+                "of sites; set budget_ha, and for several sizes or futures ask once for each (proche sites --set)"
+            )
+            raise ValueError(msg)
+        return given
+
 
 class JointBudget(_Strict):
     """One sum for several kinds: how many of each are built follows from it, in place of their own `count`."""
@@ -603,6 +618,18 @@ class JointBudget(_Strict):
     """[€ or the same unit] Of a site of each kind; a kind that is not named is not part of it."""
     weight: dict[Literal["chargers", "sorting", "trees"], NonNegative] = {}
     """What a unit of each kind's objective counts beside the others'. Default 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_by_the_hectare(cls, given: Any) -> Any:
+        tables = [given.get(key) for key in ("cost", "weight")] if isinstance(given, dict) else []
+        if any(isinstance(table, dict) and "green" in table for table in tables):
+            msg = (
+                "green: ground is bought by the hectare and not site by site, so it has no part in the sum; take its "
+                "money off amount and set sites.green.budget_ha"
+            )
+            raise ValueError(msg)
+        return given
 
     @model_validator(mode="after")
     def _complete(self) -> JointBudget:

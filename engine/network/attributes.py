@@ -13,7 +13,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 _PARKED = ("lane", "street_side", "on_kerb", "half_on_kerb", "shoulder", "yes", "parallel", "diagonal")
 _PARKED_OLD = ("perpendicular", "marked", "on_street", "inline", "orthogonal")
-_NOT_PARKED = ("no", "separate", "no_parking", "no_stopping", "no_standing", "fire_lane", "none")
+_PARKED_APART = ("separate",)
+"""Parking that is drawn as an object of its own beside the street: it is there (OpenStreetMap wiki, Street parking)."""
+_NOT_PARKED = ("no", "no_parking", "no_stopping", "no_standing", "fire_lane", "none")
 
 
 def is_bridge(tags: TagColumns) -> BoolArray:
@@ -33,7 +35,8 @@ def parking_side(tags: TagColumns) -> npt.NDArray[np.object_]:
     Returns
     -------
     numpy.ndarray
-        ``left``, ``right``, ``both``, ``no`` (tagged as none) or None (not tagged).
+        ``left``, ``right``, ``both``, ``no`` (tagged as none) or None (not tagged). ``separate`` says that the parking
+        is mapped as an object of its own, so it counts as parked.
     """
     sides = []
     for side in ("left", "right"):
@@ -49,7 +52,7 @@ def parking_side(tags: TagColumns) -> npt.NDArray[np.object_]:
 
 
 def _parked(text: str) -> int:
-    return 2 if text in _PARKED or text in _PARKED_OLD else 1 if text in _NOT_PARKED else 0
+    return 2 if text in _PARKED + _PARKED_OLD + _PARKED_APART else 1 if text in _NOT_PARKED else 0
 
 
 def has_parking(tags: TagColumns) -> BoolArray:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from numba import njit
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
+from engine.sites.inbound import FAR, forget, hand_over, incident_streets, label_towards, streets_at
 from engine.snapping import Snaps
-
-_FAR = np.int64(2**60)
 
 
 def catchment(network: StreetNetwork, sites: Snaps, pieces: StreetPieces, *, cutoff_ms: int) -> sp.csr_array:
@@ -54,11 +50,11 @@ def catchment(network: StreetNetwork, sites: Snaps, pieces: StreetPieces, *, cut
         raise InputError(msg)
     order = np.argsort(pieces.street, kind="stable")
     piece_ptr = np.searchsorted(pieces.street[order], np.arange(len(network.streets) + 1)).astype(np.int64)
-    into, out = network.adjacency(reverse=True), _incident(network)
+    into = network.adjacency(reverse=True)
     whole = np.bincount(pieces.cell, weights=np.maximum(pieces.length_m, 1e-9), minlength=pieces.n_cells)
     indptr, indices, data = _catch(
         (into.indptr, into.indices, into.weight_ms),
-        out,
+        incident_streets(network),
         (network.u, network.v, network.forward_ms, network.backward_ms),
         (piece_ptr, pieces.cell[order], pieces.start[order], pieces.stop[order], pieces.access_ms[order]),
         np.maximum(pieces.length_m, 1e-9)[order],
@@ -89,33 +85,6 @@ def served(share: sp.csr_array, *, least: float = 0.5) -> sp.csr_array:
     return result
 
 
-def _incident(network: StreetNetwork) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Streets at each vertex, compressed rows."""
-    m = len(network.streets)
-    vertex = np.concatenate([network.u, network.v])
-    street = np.concatenate([np.arange(m), np.arange(m)])
-    order = np.lexsort((street, vertex))
-    ptr = np.searchsorted(vertex[order], np.arange(network.n_vertices + 1))
-    return ptr.astype(np.int64), street[order].astype(np.int64)
-
-
-@njit(cache=True)
-def _search(into, label, touched, heap, cutoff):  # type: ignore[no-untyped-def]
-    """Bounded Dijkstra towards a site from the labels on the heap."""
-    ptr, tail, weight = into
-    while len(heap):
-        d, v = heappop(heap)
-        if d > label[v]:
-            continue
-        for a in range(ptr[v], ptr[v + 1]):
-            t, w = d + weight[a], tail[a]
-            if t <= cutoff and t < label[w]:
-                if label[w] == _FAR:
-                    touched.append(w)
-                label[w] = t
-                heappush(heap, (t, np.int64(w)))
-
-
 @njit(cache=True)
 def _inside(low, high, first, last):  # type: ignore[no-untyped-def]
     """Part of [low, high] that a prefix [0, first] and a suffix [last, 1] cover together."""
@@ -129,9 +98,8 @@ def _inside(low, high, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _catch(into, incident, streets, pieces, length, sites, cutoff, n_cells):  # type: ignore[no-untyped-def]
-    u, v, forward, backward = streets
-    label = np.full(len(into[0]) - 1, _FAR, np.int64)
-    seen = np.full(len(u), -1, np.int64)
+    label = np.full(len(into[0]) - 1, FAR, np.int64)
+    seen = np.full(len(streets[0]), -1, np.int64)
     share = np.zeros(n_cells)
     indptr = np.zeros(len(sites[0]) + 1, np.int64)
     indices = [np.int32(0) for _ in range(0)]
@@ -139,47 +107,22 @@ def _catch(into, incident, streets, pieces, length, sites, cutoff, n_cells):  # 
     for j in range(len(sites[0])):
         s, f, rest = sites[0][j], sites[1][j], cutoff - sites[2][j]
         if s >= 0 and rest >= 0:
-            touched = [np.int32(0) for _ in range(0)]
-            heap = [(np.int64(0), np.int64(0)) for _ in range(0)]
-            if forward[s] >= 0:
-                _label(label, touched, heap, u[s], np.int64(np.rint(forward[s] * f)), rest)
-            if backward[s] >= 0:
-                _label(label, touched, heap, v[s], np.int64(backward[s] - np.rint(backward[s] * f)), rest)
-            _search(into, label, touched, heap, rest)
+            touched = label_towards(into, streets, s, f, rest, label)
             cells = [np.int32(0) for _ in range(0)]
-            _street(s, f, j, rest, label, seen, streets, pieces, length, share, cells)
-            for w in touched:
-                for a in range(incident[0][w], incident[0][w + 1]):
-                    if seen[incident[1][a]] != j:
-                        _street(
-                            incident[1][a], -1.0, j, rest, label, seen, streets, pieces, length, share, cells
-                        )
-            for w in touched:
-                label[w] = _FAR
-            for c in sorted(cells):
-                if share[c] > 0.0:
-                    indices.append(c)
-                    data.append(share[c])
-                    share[c] = 0.0
+            for k in streets_at(incident, touched, s, seen, j):
+                at = f if k == s else -1.0
+                _street(k, at, rest, label, streets, pieces, length, share, cells)
+            forget(label, touched)
+            hand_over(cells, share, indices, data)
         indptr[j + 1] = len(indices)
     return indptr, np.array(indices, dtype=np.int32), np.array(data, dtype=np.float64)
 
 
 @njit(cache=True)
-def _label(label, touched, heap, vertex, time, limit):  # type: ignore[no-untyped-def]
-    if time <= limit and time < label[vertex]:
-        if label[vertex] == _FAR:
-            touched.append(np.int32(vertex))
-        label[vertex] = time
-        heappush(heap, (time, np.int64(vertex)))
-
-
-@njit(cache=True)
-def _street(k, f, j, rest, label, seen, streets, pieces, length, share, cells):  # type: ignore[no-untyped-def]
+def _street(k, f, rest, label, streets, pieces, length, share, cells):  # type: ignore[no-untyped-def]
     """Add what street `k` gives to the cells; `f` is the site's place on it, -1 where it is elsewhere."""
     u, v, forward, backward = streets
     piece_ptr, cell, start, stop, access = pieces
-    seen[k] = j
     for a in range(piece_ptr[k], piece_ptr[k + 1]):
         left = rest - access[a]
         first, last = -1.0, 2.0  # a trip from x reaches u by time backward · x, v by forward · (1 − x)

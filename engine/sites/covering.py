@@ -243,6 +243,16 @@ def covered_demand(coverage: sp.csr_array, sites: IntArray) -> npt.NDArray[np.bo
     return covered
 
 
+def served_in_order(coverage: sp.csr_array, people: FloatArray, selection: SiteSelection) -> FloatArray:
+    """People covered before the first new site and after each, in building order, whatever the selection weighed."""
+    covered = covered_demand(coverage, selection.locked)
+    total = [float(people[covered].sum())]
+    for j in selection.chosen.tolist():
+        covered[_row(coverage, j)] = True
+        total.append(float(people[covered].sum()))
+    return np.asarray(total)
+
+
 def make_cover(coverage: sp.csr_array, weight: FloatArray, conflicts: sp.csr_array) -> kernel.Cover:
     """Arrays for the compiled kernel; indices sorted."""
     coverage.sort_indices()

@@ -17,6 +17,7 @@ from engine.network.street_network import StreetNetwork
 from engine.projection import WGS84, local_equal_area, require_crs
 from engine.sites.budget import budgeted_covering
 from engine.sites.catchment import catchment, served
+from engine.sites.covering import served_in_order
 from engine.sites.plan import SitePlan, per_cell, site_table
 from engine.sites.selection import Effort, FloatArray
 from engine.sites.why import demand_data
@@ -104,6 +105,7 @@ def site_green(
     budget_ha: float,
     already: npt.ArrayLike,
     cutoff_min: float = 5.0,
+    need: npt.ArrayLike | None = None,
     unit: str = "residents",
     effort: Effort | None = None,
 ) -> SitePlan:
@@ -126,6 +128,9 @@ def site_green(
         True for cells that have a green space within the walk today, shape (cells,).
     cutoff_min
         [min] Longest walk, to the nearest point of the boundary that lies at a street.
+    need
+        What a person of each cell counts (`engine.sites.objective.equity_weight`), shape (cells,); None
+        counts all alike.
     unit
         What `population` counts.
     effort
@@ -134,7 +139,8 @@ def site_green(
     Returns
     -------
     SitePlan
-        One row a parcel with ``area_ha`` and its outline; ``figures["area_ha"]`` says what is used.
+        One row a parcel with ``area_ha`` and its outline; ``figures["area_ha"]`` says what is used. ``newly_served``
+        and the figures count people, whatever `need` weighs.
 
     Raises
     ------
@@ -151,21 +157,23 @@ def site_green(
         (np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(parcels), len(owner))
     )
     coverage = sp.csr_array(belongs @ reached.astype(np.float64))
+    weight = np.ones(pieces.n_cells) if need is None else per_cell(need, pieces, what="need")
     selection = budgeted_covering(
         coverage,
-        np.where(has, 0.0, people),
+        np.where(has, 0.0, people * weight),
         cost=parcels["area_ha"].to_numpy(np.float64),
         budget=budget_ha,
         effort=effort,
     )
     chosen = parcels.iloc[selection.chosen].reset_index(drop=True)
     gain = np.diff(selection.curve)
+    newly = np.diff(served_in_order(coverage, np.where(has, 0.0, people), selection))
     points = shapely.get_coordinates(shapely.point_on_surface(chosen.geometry.to_numpy())).reshape(-1, 2)
     new = pd.DataFrame({"name": chosen["name"], "lon": points[:, 0], "lat": points[:, 1]}).assign(
         rank=np.arange(1, len(chosen) + 1, dtype=np.int32),
         street=-1,
         gain=gain,
-        newly_served=gain,
+        newly_served=newly,
         locked=False,
         nearest_existing_m=np.nan,
         side="",
@@ -182,7 +190,7 @@ def site_green(
         f"{row['kind'].capitalize()} {row['name'] or 'without a name'} ({row['area_ha']:.2f} ha): {served_here:,.0f} "
         f"{unit} newly within a {cutoff_min:g} min walk of green space. Rests on {demand_data(unit)} and the outline "
         "of the ground; who owns it and whether it may be opened are not known here."
-        for row, served_here in zip(chosen.to_dict("records"), gain, strict=True)
+        for row, served_here in zip(chosen.to_dict("records"), newly, strict=True)
     ]
     table = site_table(new, kind="green", existing=np.empty((0, 2)))
     table = table.assign(area_ha=chosen["area_ha"].to_numpy(np.float64), ground=chosen["kind"].astype("str"))
@@ -195,7 +203,7 @@ def site_green(
         "area_ha": float(chosen["area_ha"].sum()),
         f"{unit}_total": float(people.sum()),
         f"{unit}_served_before": float(people[has].sum()),
-        f"{unit}_served_after": float(people[has].sum()) + selection.objective,
+        f"{unit}_served_after": float(people[has].sum() + newly.sum()),
     }
     return SitePlan(table, selection, ground.rejected, figures)
 

@@ -34,7 +34,7 @@ DEFAULT_WIDTH_M: dict[str, float] = {
 ONEWAY_SHARE = 0.7
 """Share of `DEFAULT_WIDTH_M` that a one-way street is given: one traffic lane fewer, the same parking."""
 
-_NO = frozenset({"no", "none", "no_parking", "no_stopping", "no_standing", "fire_lane", "separate", "false"})
+_NO = frozenset({"no", "none", "no_parking", "no_stopping", "no_standing", "fire_lane", "false"})
 _YES = frozenset(
     {
         "yes",
@@ -47,6 +47,7 @@ _YES = frozenset(
         "diagonal",
         "perpendicular",
         "marked",
+        "separate",  # mapped as an object of its own: it is there
         "true",
     }
 )

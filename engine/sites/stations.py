@@ -20,7 +20,7 @@ from engine.sites.candidates import Candidates, Obstacles, street_side_candidate
 from engine.sites.capacity import capacitated_covering
 from engine.sites.carriageway import walkways
 from engine.sites.catchment import catchment, served
-from engine.sites.covering import building_order, covered_demand, maximal_covering, spacing_conflicts
+from engine.sites.covering import building_order, maximal_covering, served_in_order, spacing_conflicts
 from engine.sites.median import p_median
 from engine.sites.objective import by_stream
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
@@ -95,7 +95,7 @@ def site_stations(
     town = _Town(network, pieces, snaps, serves, people, need, len(today))
     answer = _solve(town, ask, limits)
     new = new_sites(found.points, answer.selection, skip=len(today))
-    plain = _served_in_order(serves, people, answer.selection)
+    plain = served_in_order(serves, people, answer.selection)
     exact = ask.need is None and not ask.scenarios and ask.objective == "covering"
     new = new.assign(newly_served=new["gain"] if exact else np.diff(plain))
     new = _explained(new, ask, today, plane)
@@ -228,16 +228,6 @@ def _per_station(values: npt.ArrayLike, n: int) -> FloatArray:
         msg = f"existing_capacity has shape {result.shape}: expected one number, or one for each of {n} stations"
         raise InputError(msg)
     return np.broadcast_to(result, n)
-
-
-def _served_in_order(serves: sp.csr_array, people: FloatArray, selection: SiteSelection) -> FloatArray:
-    """People within the cutoff before the first new site and after each, in building order."""
-    covered = covered_demand(serves, selection.locked)
-    total = [float(people[covered].sum())]
-    for j in selection.chosen.tolist():
-        covered[serves.indices[serves.indptr[j] : serves.indptr[j + 1]]] = True
-        total.append(float(people[covered].sum()))
-    return np.asarray(total)
 
 
 def _explained(new: pd.DataFrame, ask: StationAsk, today: FloatArray, plane: LocalMetres) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from numba import njit
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
-from engine.sites.catchment import _FAR, _incident, _label, _search
+from engine.sites.inbound import FAR, forget, hand_over, incident_streets, label_towards, streets_at
 from engine.snapping import Snaps
 
 MS_PER_MIN = 60_000.0
@@ -60,7 +60,7 @@ def travel_minutes(
     middle = (pieces.start + pieces.stop) / 2
     indptr, indices, saved = _travel(
         (into.indptr, into.indices, into.weight_ms),
-        _incident(network),
+        incident_streets(network),
         (network.u, network.v, network.forward_ms, network.backward_ms),
         (ptr, pieces.cell[order], middle[order], pieces.access_ms[order]),
         length[order],
@@ -77,9 +77,8 @@ def travel_minutes(
 @njit(cache=True)
 def _travel(into, incident, streets, pieces, length, sites, far, n_cells):  # type: ignore[no-untyped-def]
     """Length × time saved against `far`, by site and cell, in compressed rows."""
-    u, v, forward, backward = streets
-    label = np.full(len(into[0]) - 1, _FAR, np.int64)
-    seen = np.full(len(u), -1, np.int64)
+    label = np.full(len(into[0]) - 1, FAR, np.int64)
+    seen = np.full(len(streets[0]), -1, np.int64)
     saved = np.zeros(n_cells)
     indptr = np.zeros(len(sites[0]) + 1, np.int64)
     indices = [np.int32(0) for _ in range(0)]
@@ -87,44 +86,28 @@ def _travel(into, incident, streets, pieces, length, sites, far, n_cells):  # ty
     for j in range(len(sites[0])):
         s, f, rest = sites[0][j], sites[1][j], far - sites[2][j]
         if s >= 0 and rest > 0:
-            touched = [np.int32(0) for _ in range(0)]
-            heap = [(np.int64(0), np.int64(0)) for _ in range(0)]
-            if forward[s] >= 0:
-                _label(label, touched, heap, u[s], np.int64(np.rint(forward[s] * f)), rest)
-            if backward[s] >= 0:
-                _label(label, touched, heap, v[s], np.int64(backward[s] - np.rint(backward[s] * f)), rest)
-            _search(into, label, touched, heap, rest)
+            touched = label_towards(into, streets, s, f, rest, label)
             cells = [np.int32(0) for _ in range(0)]
-            _along(s, f, j, rest, label, seen, streets, pieces, length, saved, cells)
-            for w in touched:
-                for a in range(incident[0][w], incident[0][w + 1]):
-                    if seen[incident[1][a]] != j:
-                        _along(
-                            incident[1][a], -1.0, j, rest, label, seen, streets, pieces, length, saved, cells
-                        )
-            for w in touched:
-                label[w] = _FAR
-            for c in sorted(cells):
-                if saved[c] > 0.0:
-                    indices.append(c)
-                    data.append(saved[c])
-                    saved[c] = 0.0
+            for k in streets_at(incident, touched, s, seen, j):
+                at = f if k == s else -1.0
+                _along(k, at, rest, label, streets, pieces, length, saved, cells)
+            forget(label, touched)
+            hand_over(cells, saved, indices, data)
         indptr[j + 1] = len(indices)
     return indptr, np.array(indices, dtype=np.int32), np.array(data, dtype=np.float64)
 
 
 @njit(cache=True)
-def _along(k, f, j, rest, label, seen, streets, pieces, length, saved, cells):  # type: ignore[no-untyped-def]
+def _along(k, f, rest, label, streets, pieces, length, saved, cells):  # type: ignore[no-untyped-def]
     """Add what the pieces of street `k` save; `f` is the site's place on it, -1 where it is elsewhere."""
     u, v, forward, backward = streets
     ptr, cell, middle, access = pieces
-    seen[k] = j
     for a in range(ptr[k], ptr[k + 1]):
         x = middle[a]
         time = np.inf
-        if label[u[k]] < _FAR and backward[k] >= 0:
+        if label[u[k]] < FAR and backward[k] >= 0:
             time = label[u[k]] + backward[k] * x
-        if label[v[k]] < _FAR and forward[k] >= 0:
+        if label[v[k]] < FAR and forward[k] >= 0:
             time = min(time, label[v[k]] + forward[k] * (1.0 - x))
         if f >= 0.0:
             if forward[k] >= 0 and x <= f:

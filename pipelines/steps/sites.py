@@ -299,6 +299,7 @@ def _green(town: SiteTown, settings: GreenSites, inputs: Mapping[str, InputFile]
         budget_ha=settings.budget_ha,
         already=already,
         cutoff_min=settings.walk_min,
+        need=town.people.need(settings.equity_aversion, key="sites.green.equity_aversion"),
         unit=unit,
     )
     return plan, unit

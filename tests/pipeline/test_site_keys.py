@@ -77,6 +77,7 @@ MOVES = [
     "sites.budget.cost={chargers=60000, trees=3000}|BUDGET",
     "sites.budget.weight={trees=50}|BUDGET",
     "sites.green.budget_ha=0.5",
+    "sites.green.equity_aversion=1.3",
     "sites.green.walk_min=2",
     "sites.green.parcels='FIELDS'",
     "sites.green.parcel_min_ha=50",
@@ -283,6 +284,9 @@ def test_rasters_are_read_and_named(town: RunDirectory, files: dict[str, str]) -
         (["sites.sorting.stream_weights={glass=1}"], "stream_weights names glass"),
         (["heat.ndvi=a.tif", "heat.canopy=b.tif"], "give canopy or ndvi"),
         (["sites.trees.clearance_m={moon=1}"], "clearance_m"),
+        (["sites.budget.cost={green=100}"], "green: ground is bought by the hectare"),
+        (["sites.green.sweep=[1, 2]"], "sweep: ground is taken parcel by parcel"),
+        (["sites.green.scenarios=[{name='slow'}]"], "scenarios: ground is taken parcel by parcel"),
         (["network.street30.enabled=false"], "ran without street30, and sites need walk and street30"),
     ],
 )

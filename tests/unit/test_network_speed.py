@@ -271,6 +271,15 @@ def test_max_lts_restricts_routing() -> None:
     assert network.dropped["ways"]["above_max_lts"] == 1
 
 
+@pytest.mark.parametrize("key", ["parking:left", "parking:lane:left"])
+def test_parking_that_is_mapped_apart_is_there(key: str) -> None:
+    network = build("walk", LINE, [("AB", {"highway": "residential", key: "separate"})])
+    assert network.streets["parking"].tolist() == ["left"]
+    bike = {"highway": "secondary", "maxspeed": "60", "cycleway:right": "lane"}
+    beside = [stress(bike | {"parking:right": value}) for value in ("lane", "separate")]
+    assert beside[0] == beside[1]
+
+
 def test_attributes_ride_along() -> None:
     tags = {
         "highway": "residential",

@@ -274,6 +274,12 @@ class TestCandidates:
         assert sides.width_known.tolist() == [True, False, False, False]
         assert sides.parking_left.tolist() == [-1, 1, -1, -1]
 
+    def test_what_is_mapped_apart_is_there(self) -> None:
+        tags = {"parking:left": ["separate"], "parking:right": ["no"], "sidewalk": ["separate"]}
+        sides = kerbs(_with(town("A--B"), highway=["residential"], **tags).network.streets)
+        assert (sides.parking_left.tolist(), sides.parking_right.tolist()) == ([1], [0])
+        assert (sides.pavement_left.tolist(), sides.pavement_right.tolist()) == ([1], [1])
+
     def test_a_rule_without_spacing_is_refused(self) -> None:
         with pytest.raises(InputError, match="spacing_m is 0"):
             KerbRule(spacing_m=0, junction_clearance_m=0, offset_m=0)
@@ -653,6 +659,18 @@ class TestGreen:
             drawn.network, pieces, [300.0, 200.0, 100.0], ground, budget_ha=2.1, already=[0, 1, 0]
         )
         assert more.selection.objective == 400.0
+        weighed = site_green(
+            drawn.network,
+            pieces,
+            [300.0, 200.0, 100.0],
+            ground,
+            budget_ha=1.1,
+            already=[0, 1, 0],
+            need=[1, 1, 9],
+        )
+        assert weighed.selection.objective == 900.0
+        assert weighed.sites["newly_served"].tolist() == [100.0]
+        assert weighed.figures["residents_served_after"] == 300.0
 
     def test_nothing_to_choose_from(self) -> None:
         drawn = town("A--B")

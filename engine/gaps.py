@@ -16,6 +16,7 @@ from sklearn.cluster import DBSCAN, AgglomerativeClustering
 from sklearn.neighbors import sort_graph_by_row_values
 
 from engine.errors import SchemaError
+from engine.places.category import inside_a_sentence
 from engine.projection import WGS84, local_equal_area
 from engine.scoring import LIMIT_MIN, THRESHOLD_MIN, categories_of, flag_of, minutes_of, residents_of
 
@@ -269,9 +270,9 @@ def _why(gap: dict[str, Any], table: _Table) -> str:
     people = gap["residents"]
     where = _count(gap["cells"], "cell")
     who = where if people is None else f"{_count(round(people), 'resident')} in {where}"
-    what = _in_sentence(table.labels.get(gap["category"], gap["category"]))
+    what = inside_a_sentence(table.labels.get(gap["category"], gap["category"]))
     if gap["category"] == ALL:
-        named = [_in_sentence(table.labels.get(n, n)) for n in gap["missing"].split(";") if n]
+        named = [inside_a_sentence(table.labels.get(n, n)) for n in gap["missing"].split(";") if n]
         what = "the slowest category" + (f" ({', '.join(named)})" if named else "")
     text = (
         f"{who}: {gap['mean_minutes']:.1f} min ({VERBS.get(table.mode, table.mode)}) to {what}, "
@@ -283,11 +284,6 @@ def _why(gap: dict[str, Any], table: _Table) -> str:
         how_many = "all" if gap["edge_cells"] == gap["cells"] else _count(gap["edge_cells"], "cell")
         text += f"; {how_many} at the edge of the data, perhaps better served than shown"
     return text + "."
-
-
-def _in_sentence(label: str) -> str:
-    """Write a label inside a sentence: its first letter small, unless it is an acronym."""
-    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _count(n: int, what: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from engine.places.category import inside_a_sentence
+
 
 @dataclass(frozen=True)
 class PublishedBand:
@@ -110,7 +112,9 @@ PUBLISHED = (
 )
 
 
-def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
+def beside_published(
+    summary: Mapping[str, Any], *, city: str, labels: Mapping[str, tuple[str, str]] | None = None
+) -> pd.DataFrame:
     """
     Set our figures beside the published ones of a city.
 
@@ -121,6 +125,8 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
         area under ``area_km2``, and the number of places found under ``places``.
     city
         Name of the area; figures are shown if it begins with the name of a published city.
+    labels
+        What to call each category, in English and French; its name by default.
 
     Returns
     -------
@@ -133,7 +139,7 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
         ours = _at(summary, band.path)
         if ours is None or not city.casefold().startswith(band.city.casefold()):
             continue
-        reasons = [(band.differs, band.differs_fr), *_of_this_run(summary, band)]
+        reasons = [(band.differs, band.differs_fr), *_of_this_run(summary, band, labels or {})]
         differs, differs_fr = (" ".join(parts) for parts in zip(*reasons, strict=True))
         names, own = (
             (band.definition, band.definition_fr),
@@ -145,7 +151,9 @@ def beside_published(summary: Mapping[str, Any], *, city: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _of_this_run(summary: Mapping[str, Any], band: PublishedBand) -> list[tuple[str, str]]:
+def _of_this_run(
+    summary: Mapping[str, Any], band: PublishedBand, labels: Mapping[str, tuple[str, str]]
+) -> list[tuple[str, str]]:
     """Reasons that lie in the run itself, in English and French: its weights, its area, its places."""
     reasons = []
     if summary["weighted_by"] != "residents":
@@ -166,8 +174,12 @@ def _of_this_run(summary: Mapping[str, Any], band: PublishedBand) -> list[tuple[
     if band.path[-1] in ("mean_minutes", "mean_within_share"):
         times = summary["modes"]["walk"]["categories"]
         counted = summary.get("categories_counted", times)
-        means = [f"{n} {_minutes(f['mean_minutes'])}" for n, f in times.items() if n in counted]
-        reasons.append((f"Categories here: {', '.join(means)}.", f"Catégories ici : {', '.join(means)}."))
+        means = [
+            (labels.get(n, (n, n)), _minutes(f["mean_minutes"])) for n, f in times.items() if n in counted
+        ]
+        english = ", ".join(f"{inside_a_sentence(name)} {mean}" for (name, _), mean in means)
+        french = ", ".join(f"{inside_a_sentence(name)} {mean.replace('.', ',')}" for (_, name), mean in means)
+        reasons.append((f"Categories here: {english}.", f"Catégories ici : {french}."))
     found = summary.get("places", {}).get(band.path[-2], {}).get("found")
     if found is not None:
         reasons.append((f"This run knows {found} places of the kind.", f"Ce calcul en connaît {found}."))

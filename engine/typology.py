@@ -11,14 +11,14 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn, has no stubs
 
+from engine.equity import weighted_quantile
 from engine.errors import InputError
-from engine.scoring import Decay, categories_of, flag_of, minutes_of, residents_of
+from engine.places.category import inside_a_sentence
+from engine.scoring import THRESHOLD_MIN, Decay, categories_of, flag_of, minutes_of, residents_of
 
 _Floats = npt.NDArray[np.float64]
-CLOSE = 0.75
-"""Mean worth of a place from which a type is close to it: 10 minutes with the default decay."""
-WITHIN = 0.5
-"""Mean worth from which a type has it within reach: 15 minutes with the default decay."""
+CLOSE = 2 / 3
+"""Share of the threshold up to which a place is close by: 10 of 15 minutes."""
 _DIGITS = 6
 
 
@@ -34,7 +34,7 @@ class CellTypes:
     types
         One row a type, from the best access down: ``type``, ``name_en``, ``name_fr``, ``cells``,
         ``residents`` (NaN without people), ``C_worth`` (mean worth 0…1 of each category) and ``C_minutes``
-        (median, NaN where half of its cells cannot reach one).
+        (median over residents, the name follows it; NaN where half of them cannot reach one).
     """
 
     cells: pd.Series
@@ -49,14 +49,16 @@ def cell_types(
     labels_en: Mapping[str, str] | None = None,
     labels_fr: Mapping[str, str] | None = None,
     decay: Decay | None = None,
+    threshold_min: float = THRESHOLD_MIN,
     count: int = 7,
 ) -> CellTypes:
     """
     Group cells by what they have within reach, and name the groups by rule.
 
     Cells are clustered (k-means, weighted by residents) by the worth of their nearest place of each category.
-    A type is close to a category if its mean worth is at least ¾, and has it within reach from ½ on. Groups
-    of one name are one type, so a city has at most `count` types and each name tells them apart.
+    A type has a category within reach if half of its residents do, by the threshold, and close by up to two
+    thirds of that. Groups of one name are one type, so a city has at most `count` types and each name tells them
+    apart.
 
     Parameters
     ----------
@@ -70,6 +72,8 @@ def cell_types(
         Words for the names; by default the categories' names.
     decay
         What a place is worth at a distance; the default of the score.
+    threshold_min
+        [min] What is within reach, inclusive.
     count
         Largest number of types.
 
@@ -99,19 +103,20 @@ def cell_types(
     group = np.full(len(cells), -1, dtype=np.int64)
     group[streets] = _cluster(worth[streets], weight[streets], count)
     english, french = dict(labels_en or {}), dict(labels_fr or {})
-    means = [
-        np.average(worth[group == g], axis=0, weights=weight[group == g]) for g in range(group.max() + 1)
-    ]
-    titles = [_name([english.get(n, n) for n in names], m, french=False) for m in means]
+    reached = np.where(np.isnan(times), np.inf, times)
+    members = [group == g for g in range(group.max() + 1)]
+    means = [np.average(worth[m], axis=0, weights=weight[m]) for m in members]
+    medians = [_medians(reached[m], weight[m]) for m in members]
+    titles, french_titles = (
+        [_name([words.get(n, n) for n in names], m, threshold_min, french=fr) for m in medians]
+        for words, fr in ((english, False), (french, True))
+    )
     order = _by_name(titles, means)
     number = np.array([order.index(t) for t in titles], dtype=np.int64)
     final = np.where(group >= 0, number[group] if len(number) else -1, -1)
-    french_of = {
-        t: _name([french.get(n, n) for n in names], m, french=True)
-        for t, m in zip(titles, means, strict=True)
-    }
+    french_of = dict(zip(titles, french_titles, strict=True))
     rows = [
-        _row(k, (t, french_of[t]), names, final == k, worth, times, weight, people)
+        _row(k, (t, french_of[t]), names, final == k, worth, reached, weight, people)
         for k, t in enumerate(order)
     ]
     columns = [
@@ -158,31 +163,38 @@ def _by_name(titles: list[str], means: list[_Floats]) -> list[str]:
     return sorted(best, key=lambda t: (-best[t], t))
 
 
-def _name(labels: list[str], mean: _Floats, *, french: bool) -> str:
+def _medians(times: _Floats, weight: _Floats) -> _Floats:
+    """[min] Weighted median of each column; infinite where half cannot reach."""
+    return np.array([weighted_quantile(column, weight, 0.5) for column in times.T])
+
+
+def _name(labels: list[str], median: _Floats, threshold: float, *, french: bool) -> str:
     """Name a type by what it has and what it lacks."""
-    lacks = [x for x, m in zip(labels, mean, strict=True) if m < WITHIN]
-    has = [x for x, m in zip(labels, mean, strict=True) if m >= WITHIN]
+    lacks = [x for x, m in zip(labels, median, strict=True) if m > threshold]
+    has = [x for x, m in zip(labels, median, strict=True) if m <= threshold]
     if not lacks:
-        close = bool((mean >= CLOSE).all())
+        if (median <= CLOSE * threshold).all():
+            return "Tout à deux pas" if french else "Everything close by"
+        quarter = threshold == THRESHOLD_MIN
         if french:
-            return "Tout à deux pas" if close else "Tout à un quart d'heure"
-        return "Everything close by" if close else "Everything within a quarter of an hour"
+            return "Tout à un quart d'heure" if quarter else f"Tout à {threshold:g} minutes"
+        return f"Everything within {'a quarter of an hour' if quarter else f'{threshold:g} minutes'}"
     if not has:
         return "Loin de tout" if french else "Far from everything"
     words = has if len(has) < len(lacks) else lacks
-    text = _list([_inside_a_sentence(x) for x in words], french=french)
+    text = _list([inside_a_sentence(x) for x in words], "et" if french else "and")
     if len(has) < len(lacks):
         return f"Seulement : {text}" if french else f"Only {text} in reach"
     return f"Il manque : {text}" if french else f"All but {text}"
 
 
-def _inside_a_sentence(label: str) -> str:
-    """A label without its capital, unless the capital belongs to a name such as TRILIB."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
-
-
-def _list(words: list[str], *, french: bool) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {'et' if french else 'and'} {words[-1]}"
+def _list(words: list[str], last: str) -> str:
+    """Words in a row; where one of them holds an "and" of its own, semicolons tell them apart."""
+    if len(words) == 1:
+        return words[0]
+    if any(f" {last} " in word for word in words):
+        return ("\u00a0; " if last == "et" else "; ").join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def _row(
@@ -191,7 +203,7 @@ def _row(
     names: list[str],
     member: npt.NDArray[np.bool_],
     worth: _Floats,
-    times: _Floats,
+    reached: _Floats,
     weight: _Floats,
     people: _Floats | None,
 ) -> list[object]:
@@ -201,8 +213,7 @@ def _row(
         int(member.sum()),
         float("nan") if people is None else float(people[member].sum()),
     ]
-    reached = np.where(np.isnan(times[member]), np.inf, times[member])
-    median = np.median(reached, axis=0)
+    median = _medians(reached[member], weight[member])
     for j in range(len(names)):
         row += [float(np.average(worth[member, j], weights=weight[member])), _finite(median[j])]
     return row

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.places.category import inside_a_sentence
 from engine.scoring import residents_of
 from pipelines.city_backdrop import backdrop_of, drawn
 from pipelines.city_drawing import BANDS, SCORES, Band, curves_svg, legend_html, map_svg
@@ -399,8 +400,7 @@ class _Report:
             yield f"{self._in_sentence(name)} {self.words.number(places['found'])}{more}"
 
     def _in_sentence(self, category: str) -> str:
-        label = self.labels[category]
-        return label if label[:2].isupper() else label[:1].lower() + label[1:]
+        return inside_a_sentence(self.labels[category])
 
 
 def _day(timestamp: str | None) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from engine.places.extract import NO_CAPACITY
 from pipelines.rundir import RunDirectory
 
@@ -15,13 +18,16 @@ _MODES = {"walk": "on foot", "bike": "by bicycle", "street30": "by motor vehicle
 
 def headline(run: RunDirectory) -> str:
     """
-    The city's figures, a line a mode.
+    The city's figures, a line a mode, with what they are shares of; published ones beside ours where there are any.
 
     Shares are of residents, or of cells with streets where the run has no population; the line says which.
     """
     summary = run.summary
     by, minutes = summary["weighted_by"], summary["threshold_min"]
-    lines = [f"{run.name}: {summary['cells']} cells, shares of {by} within {minutes:g} minutes"]
+    lines = [
+        f"{run.name}: {summary['cells']} cells, shares of {by} within {minutes:g} minutes",
+        f"  (whose cell's mean time along its streets to the nearest place is at most {minutes:g} minutes)",
+    ]
     for mode in run.modes:
         figures = summary["modes"][mode]
         shares = ", ".join(
@@ -32,7 +38,19 @@ def headline(run: RunDirectory) -> str:
         lines.append(
             f"  {summary['cells_edge_affected']} cells lie near the end of the data and may see too little"
         )
+    lines += [_beside(row) for row in summary["published"]]
     return "\n".join([*lines, *(f"  ! {w}" for w in warnings(run))])
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    """A published figure, ours beside it, and why the two may differ."""
+    low, high, ours = (_figure(row[k], row["unit"]) for k in ("published_low", "published_high", "ours"))
+    band = low if low == high else f"{low} to {high}"
+    return f"  published: {row['definition']}: {band}, {row['source']}; here {ours}. {row['differs']}"
+
+
+def _figure(value: float, unit: str) -> str:
+    return _percent(value) if unit == "share" else f"{value:.1f} {unit}"
 
 
 def warnings(run: RunDirectory) -> list[str]:

@@ -32,7 +32,7 @@ def inside(name: str) -> str:
     >>> inside("Green space"), inside("TRILIB stations")
     ('green space', 'TRILIB stations')
     """
-    return name if name[:2].isupper() else name[:1].lower() + name[1:]
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 class Translator:

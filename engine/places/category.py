@@ -124,6 +124,18 @@ class Category:
         return ""
 
 
+def inside_a_sentence(label: str) -> str:
+    """
+    A label without its capital, unless the capital belongs to a name.
+
+    Examples
+    --------
+    >>> inside_a_sentence("S'approvisionner"), inside_a_sentence("TRILIB points")
+    ("s'approvisionner", 'TRILIB points')
+    """
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
+
+
 def parse_taxonomy(mapping: Mapping[str, Any]) -> dict[str, Category]:
     """
     Read a taxonomy: categories in the order in which they are written.

@@ -125,7 +125,7 @@ def portrait_artifact(
         for mode in ctx.config.modes:
             figures = summary["modes"][mode]
             own = cells.assign(no_network=cells[f"{mode}_score"].isna())
-            columns |= _types(own, mode, counted, categories, figures, decay_of_run(ctx))
+            columns |= _types(ctx, own, mode, counted, categories, figures)
             seen = _snapped(tables, mode)
             columns |= _confidence(own, mode, seen, list(categories), figures, _rules(ctx), mapped)
             columns |= _sensitivity(own, mode, weights, figures, decay_of_run(ctx))
@@ -138,7 +138,8 @@ def portrait_artifact(
         summary["park_entrances"] = dict(opportunities.info["park_entrances"])
         summary["parks_without_entrance"] = sorted(tables.places.loc[tables.places["no_entrance"], "id"])
         summary["green_ladder"] = _ladder(distances, cells)
-        published = beside_published(summary, city=ctx.config.area.name)
+        labels = {name: (c.label_en, c.label_fr) for name, c in categories.items()}
+        published = beside_published(summary, city=ctx.config.area.name, labels=labels)
         summary["published"] = json.loads(published.to_json(orient="records"))
         table = pd.concat([pd.DataFrame(columns), distances], axis=1)
         write_parquet(table, folder / "portrait.parquet")
@@ -155,12 +156,12 @@ def _rules(ctx: Context) -> Rules:
 
 
 def _types(
+    ctx: Context,
     cells: gpd.GeoDataFrame,
     mode: Mode,
     counted: list[str],
     categories: Mapping[str, Category],
     figures: dict[str, Any],
-    decay: Decay,
 ) -> dict[str, Any]:
     """Type of each cell; the types themselves go into the figures of the mode."""
     if not counted:
@@ -172,7 +173,8 @@ def _types(
         categories=counted,
         labels_en={n: categories[n].label_en for n in counted},
         labels_fr={n: categories[n].label_fr for n in counted},
-        decay=decay,
+        decay=decay_of_run(ctx),
+        threshold_min=ctx.config.scoring.cutoff_min,
     )
     figures["cell_types"] = json.loads(found.types.to_json(orient="records"))
     return {f"{mode}_cell_type": found.cells.to_numpy(np.int16)}

@@ -61,6 +61,30 @@ def test_a_name_in_capitals_keeps_them_inside_a_sentence() -> None:
     assert "All but TRILIB points" in found.types["name_en"].tolist()
 
 
+def test_labels_with_an_and_of_their_own_are_told_apart() -> None:
+    labels = {
+        "shops": "Shops for daily needs",
+        "green": "Green space",
+        "schools": "Schools and kindergartens",
+    }
+    french = {"shops": "S'approvisionner", "green": "Espaces verts", "schools": "Écoles et crèches"}
+    table = city((4, (3, 3, 3)), (4, (20, 3, 20))).assign(walk_x_minutes=3.0)
+    found = cell_types(table, mode="walk", labels_en=labels, labels_fr=french)
+    assert found.types["name_en"].tolist()[1] == "All but shops for daily needs; schools and kindergartens"
+    assert found.types["name_fr"].tolist()[1] == "Il manque : s'approvisionner\u00a0; écoles et crèches"
+
+
+def test_a_name_never_contradicts_the_median_beside_it() -> None:
+    """Two of three cells are 16 min from a shop, the third is above it: the mean worth is over half."""
+    table = city((1, (1, 3, 3)), (2, (16, 3, 3)))
+    found = cell_types(table, mode="walk", labels_en=EN, count=1).types
+    assert (found["name_en"].tolist(), found["shops_minutes"].tolist()) == (["All but shops"], [16.0])
+    assert found["shops_worth"].iloc[0] > 0.5
+    longer = cell_types(table, mode="walk", labels_en=EN, labels_fr=FR, count=1, threshold_min=20).types
+    assert longer["name_en"].tolist() == ["Everything within 20 minutes"]
+    assert longer["name_fr"].tolist() == ["Tout à 20 minutes"]
+
+
 def test_groups_of_one_name_are_one_type() -> None:
     found = cell_types(city((5, (1, 1, 1)), (5, (5, 8, 8)), (5, (7, 5, 5))), mode="walk")
     assert found.types["name_en"].tolist() == ["Everything close by"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -11,10 +12,13 @@ import pandas as pd
 import pytest
 from shapely import box
 
+from engine.cells import street_pieces
 from engine.places.green import GREEN_LADDER
 from engine.published import beside_published
+from engine.reach.cell_times import cell_times
 from pipelines.compute import run
 from pipelines.errors import ConfigError
+from pipelines.explain import load_mode
 from pipelines.rundir import RunDirectory
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
@@ -161,3 +165,35 @@ def test_published_figures_stand_beside_ours_in_paris_only(demo_run: RunDirector
     beside = beside_published(demo_run.summary, city="Paris")
     assert "INSEE (2025)" in set(beside["source"])
     json.dumps(demo_run.summary, allow_nan=False)
+
+
+def test_the_outlines_of_squares_hardly_move_the_figures(
+    demo_run: RunDirectory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Trips start along the outlines of squares too (docs/method.md, 1): how much hangs on that choice."""
+    view = load_mode(demo_run, "walk")
+    streets = view.network.streets
+    squares = streets.loc[streets["area_crossing"], "osm_way"].unique()
+    outline = streets["osm_way"].isin(squares) & streets["origin_ok"]
+    cells = np.array([int(c, 16) for c in demo_run.cells["h3_cell"]], dtype=np.uint64)
+
+    def minutes(origin_ok: pd.Series) -> np.ndarray:
+        network = replace(view.network, streets=streets.assign(origin_ok=origin_ok))
+        pieces = street_pieces(network, cells, max_snap_m=view.max_origin_snap_m)
+        return cell_times(network, pieces, view.field, view.destinations).mean_ms[:, :, 0] / 60_000
+
+    with_them, without = minutes(streets["origin_ok"]), minutes(streets["origin_ok"] & ~outline)
+    km = view.network.length_m[streets["origin_ok"]].sum() / 1000
+    share = view.network.length_m[outline].sum() / 1000 / km
+    moved, within = (
+        (without - with_them).mean(axis=0),
+        ((without <= 15) - 1.0 * (with_them <= 15)).mean(axis=0),
+    )
+    with capsys.disabled():
+        print(f"\noutlines: {100 * share:.0f} % of {km:.0f} km; without them the means of the cells move by")
+        for name, minute, points in zip(demo_run.categories, moved, within, strict=True):
+            print(f"  {name:8} {minute:+.2f} min, the share within 15 min by {100 * points:+.1f} points")
+    assert 0.1 < share < 0.4
+    assert not np.array_equal(with_them, without)
+    assert np.abs(moved).max() < 0.2
+    assert np.abs(within).max() < 0.01

@@ -40,6 +40,21 @@ def translator() -> Translator:
     return Translator(st.session_state.language)
 
 
+def follow_address() -> None:
+    """
+    Take language, run and view from the address where somebody else has changed it: Back and Forward do.
+
+    An address that no longer tells a run is a page opened from the menu. A rerun after a change of the view may
+    still bring the address from before that change: then the view counts.
+    """
+    changed = st.session_state.pop("changed", False)
+    query, written = st.query_params.to_dict(), st.session_state.get("written")
+    if changed or written is None or "run" not in query or query == written:
+        return
+    for key in ("language", "run", "view"):
+        st.session_state.pop(key, None)
+
+
 def current(t: Translator) -> Context | None:
     """The session's run and view; None where the server has no run at all."""
     offered = runs_offered()
@@ -61,11 +76,16 @@ def change(**fields: Any) -> None:
     """Change fields of the session's view; there is none while another run is being opened."""
     if "view" in st.session_state:
         st.session_state.view = replace(st.session_state.view, **fields)
+        st.session_state.changed = True
 
 
 def seeded(key: str, value: Any) -> str:
-    """The key of a widget that shows `value`, whoever changed it last: the widget, the map or the address."""
-    if st.session_state.get(key) != value:
+    """
+    The key of a widget that shows `value`, whoever changed it last: the widget, the map or the address.
+
+    On a page that was just opened the browser is told again: a widget of the same key may be of another page.
+    """
+    if st.session_state.get("page_opened") or st.session_state.get(key) != value:
         st.session_state[key] = value
     return key
 
@@ -81,12 +101,19 @@ def from_widget(key: str, field: str) -> Callable[[], None]:
     return take
 
 
+def turn_to(page: str) -> None:
+    """Remember which page the session is on, and whether it has just been opened."""
+    st.session_state.page_opened = st.session_state.get("page") != page
+    st.session_state.page = page
+
+
 def write_address() -> None:
     """Put the view into the address bar, so that a copied link opens the same view."""
     view: View = st.session_state.view
     query = {"run": st.session_state.run, **view.to_query(), "lang": st.session_state.language}
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
+    st.session_state.written = query
 
 
 def language_switch(t: Translator) -> None:
@@ -96,6 +123,7 @@ def language_switch(t: Translator) -> None:
     def take() -> None:
         if st.session_state[key] is not None:
             st.session_state.language = st.session_state[key]
+            st.session_state.changed = True
 
     st.segmented_control(
         t("app.language"),
@@ -116,6 +144,7 @@ def run_switch(t: Translator) -> None:
 
     def take() -> None:
         st.session_state.run = st.session_state[key]
+        st.session_state.changed = True
         st.session_state.pop("view", None)
         st.query_params.clear()
 

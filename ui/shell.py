@@ -9,7 +9,15 @@ import streamlit as st
 
 from pipelines.errors import PipelineError
 from ui.cache import set_aside
-from ui.session import current, language_switch, run_switch, translator, write_address
+from ui.session import (
+    current,
+    follow_address,
+    language_switch,
+    run_switch,
+    translator,
+    turn_to,
+    write_address,
+)
 from ui.views.heading import heading
 from ui.views.text import plain
 
@@ -46,6 +54,7 @@ def start(pages: Sequence[str]) -> None:
         page.
     """
     st.set_page_config(page_title="Proche", layout="wide", initial_sidebar_state="auto")
+    follow_address()
     t = translator()
     listing = [
         st.Page(_PAGES / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=index == 0)
@@ -54,6 +63,7 @@ def start(pages: Sequence[str]) -> None:
     st.html(_STYLE)
     st.logo(str(_LOGO), size="large")
     page = st.navigation(listing, position="top")
+    turn_to(page.url_path)
     try:
         context = current(t)
     except PipelineError as error:

@@ -39,6 +39,10 @@ class View:
         The kind of sites on the page Sites.
     sites
         How many new sites are shown, None for all.
+    lacking
+        The category that the gaps are restricted to, None for the gaps in any.
+    second
+        The layer beside the first where two are compared, else None.
     """
 
     mode: str
@@ -51,6 +55,8 @@ class View:
     gap: str | None = None
     site_kind: str | None = None
     sites: int | None = None
+    lacking: str | None = None
+    second: Measure | None = None
 
     @property
     def measure(self) -> Measure:
@@ -70,6 +76,10 @@ class View:
             "gap": self.gap or "",
             "kind": self.site_kind or "",
             "sites": "" if self.sites is None else str(self.sites),
+            "lacking": self.lacking or "",
+            "beside": ""
+            if (m := self.second) is None
+            else " ".join((m.mode, m.kind, m.category or "")).strip(),
         }
         return {key: value for key, value in query.items() if value}
 
@@ -94,6 +104,8 @@ def view_from_query(query: Mapping[str, str], run: Run) -> View:
         gap=safe["gap"] if safe.get("gap") in run.gap_names else None,
         site_kind=safe["kind"] if safe.get("kind") in run.site_kinds else None,
         sites=_whole(safe.get("sites")),
+        lacking=safe["lacking"] if safe.get("lacking") in run.categories else None,
+        second=_measure(safe.get("beside", ""), run),
     )
     return fit(view, run)
 
@@ -121,6 +133,14 @@ def _one_of(value: str | None, allowed: Sequence[str]) -> str:
     if value is not None and value in allowed:
         return value
     return allowed[0] if allowed else ""
+
+
+def _measure(value: str, run: Run) -> Measure | None:
+    mode, kind, category = (*value.split(), "", "", "")[:3]
+    if mode not in run.modes or kind not in KINDS or (kind in CITY_KINDS) != (category == ""):
+        return None
+    measure = Measure(mode, _kind(kind), category or None)
+    return measure if measure.column in run.cells.columns else None
 
 
 def _kind(value: str | None) -> Kind:

@@ -80,6 +80,30 @@ def test_two_maps_are_compared(app: AppTest) -> None:
     assert maps[0]["texts"]["title"] != maps[1]["texts"]["title"]
 
 
+def test_an_address_from_the_browsers_history_is_followed(app: AppTest) -> None:
+    opened(app, "explore", lang="en")
+    before = app.query_params.copy()
+    app.pills(key="mode").set_value("bike").run()
+    assert message(app)[0]["fileName"].endswith("bike_shops_minutes")
+    app.query_params.clear()
+    app.query_params.update(before | {"lang": ["fr"], "beside": ["bike minutes shops"]})
+    app.run()
+    assert not app.exception
+    assert message(app)[0]["fileName"].endswith("walk_shops_minutes")
+    assert message(app)[0]["language"] == "fr"
+    assert app.toggle(key="compare").value is True
+
+
+def test_an_older_address_does_not_undo_what_was_just_chosen(app: AppTest) -> None:
+    opened(app, "explore", lang="en")
+    before = app.query_params.copy()
+    app.pills(key="mode").set_value("bike").run()
+    app.query_params.clear()
+    app.query_params.update(before)
+    app.pills(key="category").set_value("schools").run()
+    assert message(app)[0]["fileName"].endswith("bike_schools_minutes")
+
+
 def test_gaps_are_listed_by_rank_with_the_figures_of_the_run(app: AppTest, run: Run) -> None:
     opened(app, "gaps", lang="en", mode="walk")
     table = run.gaps("walk", None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ui.layers.scale import CITY_KINDS
+from ui.layers.scale import CITY_KINDS, Measure
 from ui.runs import Run, find_runs, fingerprint
 from ui.state import KINDS, OVERLAYS, View, language_from_query, view_from_query
 
@@ -25,6 +25,8 @@ def test_every_view_survives_the_address(run: Run) -> None:
             gap=sorted(run.gap_names)[0] if run.gap_names else None,
             site_kind=run.site_kinds[0],
             sites=5,
+            lacking=run.categories[-1],
+            second=Measure(run.modes[0], kind, None if kind in CITY_KINDS else run.categories[0]),
         )
         assert view_from_query(view.to_query(), run) == view
 
@@ -41,11 +43,33 @@ def test_an_empty_address_is_the_default_view(run: Run) -> None:
 
 
 _KEYS = st.sampled_from(
-    ["mode", "show", "category", "cutoff", "cell", "layers", "district", "gap", "kind", "sites"]
+    [
+        "mode",
+        "show",
+        "category",
+        "cutoff",
+        "cell",
+        "layers",
+        "district",
+        "gap",
+        "kind",
+        "sites",
+        "lacking",
+        "beside",
+    ]
 )
-_NASTY = st.one_of(
-    st.text(max_size=300), st.sampled_from(["../../etc/passwd", "<script>", "1e9", "-5", "٣", "15 "])
-)
+_WORDS = [
+    "../../etc/passwd",
+    "<script>",
+    "1e9",
+    "-5",
+    "٣",
+    "15 ",
+    "walk score shops",
+    "walk n5",
+    "bike minutes shops",
+]
+_NASTY = st.one_of(st.text(max_size=300), st.sampled_from(_WORDS))
 
 
 @settings(max_examples=200)
@@ -58,6 +82,8 @@ def test_any_address_gives_a_view_that_the_run_has(run: Run, query: dict[str, st
     assert view.cell is None or view.cell in run.row_of
     assert set(view.overlays) <= set(OVERLAYS)
     assert view.site_kind is None or view.site_kind in run.site_kinds
+    assert view.lacking is None or view.lacking in run.categories
+    assert view.second is None or view.second.column in run.cells.columns
 
 
 def test_the_language_is_the_address_then_the_browser_then_english() -> None:

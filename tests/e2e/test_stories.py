@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -54,6 +55,55 @@ def test_the_camera_stays_through_reruns_and_pages(page: Page, server: Server) -
     at_rest(page)
     assert camera(page)[0] == pytest.approx(zoomed[0], abs=0.01)
     assert "mode=bike" in page.url
+
+
+def test_back_and_forward_restore_the_earlier_views(page: Page, server: Server) -> None:
+    def seen() -> tuple[list[str], tuple[float, float, float]]:
+        page.locator(".proche[data-shown]").first.wait_for()
+        at_rest(page)
+        pressed = page.get_by_role("radio", checked=True)
+        return [b.inner_text() for b in pressed.all()], camera(page)
+
+    def travels(step: Callable[[], object], view: object) -> None:
+        step()
+        until(page, lambda: seen() == view, f"the view {view}")
+
+    open_map(page, server, "?lang=en")
+    first = seen()
+    change(page, lambda: pick(page, "By bike"))
+    move(page, lambda: page.get_by_role("button", name="Zoom in").click())
+    second = seen()
+    page.get_by_role("link", name="Gaps").first.click()
+    page.wait_for_url("**/gaps?run**")
+    gaps = seen()
+    change(page, lambda: pick(page, "Schools"))
+    third = seen()
+    page.get_by_role("link", name="About the data").first.click()
+    page.wait_for_url("**/about?run**")
+    travels(page.go_back, third)
+    assert "/gaps?" in page.url
+    assert "lacking=schools" in page.url
+    travels(page.go_back, gaps)
+    travels(page.go_back, second)
+    travels(page.go_back, first)
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    travels(page.go_forward, second)
+    address = page.url
+    page.wait_for_timeout(1500)
+    assert page.url == address, "the address must come to rest"
+
+
+def test_back_returns_from_a_street_that_was_searched(page: Page, server: Server) -> None:
+    name = gpd.read_parquet(server.runs[0] / "network_walk_edges.parquet")["name"].dropna().iloc[0]
+    open_map(page, server, "?lang=en")
+    before = camera(page)
+    page.get_by_label("Find a street or a place").fill(name)
+    page.keyboard.press("Enter")
+    hit = page.get_by_role("button", name=name).first
+    move(page, hit.click)
+    page.go_back()
+    until(page, lambda: camera(page) == before, "the place before the search")
 
 
 def test_the_address_keeps_its_camera_when_the_server_rewrites_it(page: Page, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -9,12 +10,12 @@ import streamlit as st
 from ui.assets import serve
 from ui.cache import search_index
 from ui.exports import MIME, export_cells
-from ui.layers.scale import CITY_KINDS
+from ui.layers.scale import CITY_KINDS, Kind, Measure
 from ui.map.component import show_legend
 from ui.map.message import measure_title
 from ui.search import Hit
 from ui.session import Context, change, current, from_widget, seeded, translator
-from ui.state import KINDS, OVERLAYS, View
+from ui.state import KINDS, OVERLAYS
 from ui.views.cell_card import cell_card, cell_overlays, isochrone_badges
 from ui.views.controls import category_control, mode_control
 from ui.views.glance import glance
@@ -33,8 +34,8 @@ def explore() -> None:
     with st.sidebar:
         controls(context)
     overlays = cell_overlays(context)
-    if st.session_state.get("compare"):
-        two_maps(context, overlays)
+    if context.view.second is not None:
+        two_maps(context, context.view.second, overlays)
     else:
         left, right = st.columns([13, 7], gap="medium")
         with left:
@@ -50,11 +51,12 @@ def explore() -> None:
     downloads(context)
 
 
-def two_maps(context: Context, overlays: dict[str, object]) -> None:
+def two_maps(context: Context, second: Measure, overlays: dict[str, object]) -> None:
     """Two layers side by side on maps that move together, the second with a measure of its own."""
-    second = second_view(context)
+    second_controls(context, second)
+    beside = replace(context.view, mode=second.mode, kind=second.kind, category=second.category)
     columns = st.columns(2, gap="small")
-    for column, key, view in zip(columns, ("map", "map2"), (context.view, second), strict=True):
+    for column, key, view in zip(columns, ("map", "map2"), (context.view, beside), strict=True):
         with column:
             options = MapOptions(key=key, linked="compare", height=_COMPARE_HEIGHT, overlays=overlays)
             draw_map(context, options, view=view)
@@ -62,29 +64,51 @@ def two_maps(context: Context, overlays: dict[str, object]) -> None:
     cell_card(context)
 
 
-def second_view(context: Context) -> View:
-    """The view of the right-hand map: the left one with another mode, measure or place."""
-    run, view, t = context.run, context.view, context.t
+def second_controls(context: Context, second: Measure) -> None:
+    """Mode, measure and place of the right-hand map."""
+    run, t = context.run, context.t
+
+    def take(key: str, field: str) -> None:
+        wanted = replace(second, **{field: st.session_state[key]})
+        category = None if wanted.kind in CITY_KINDS else wanted.category or context.view.category
+        change(second=replace(wanted, category=category))
+
+    def choice(field: str, options: Sequence[str], words: Callable[[str], str]) -> None:
+        key = seeded(f"{field}2", getattr(second, field))
+        label = t(f"compare.{field}")
+        st.selectbox(label, options, format_func=words, key=key, on_change=take, args=(key, field))
+
     with st.container(horizontal=True, horizontal_alignment="right"):
-        mode = st.selectbox(t("compare.mode"), run.modes, format_func=lambda m: t.known("mode", m), key="mode2",
-                            index=min(1, len(run.modes) - 1))  # fmt: skip
-        kind = st.selectbox(t("compare.kind"), KINDS, format_func=lambda k: t(f"kind.{k}"), key="kind2",
-                            index=KINDS.index(view.kind))  # fmt: skip
-        category = view.category
-        if kind not in CITY_KINDS:
-            start = run.categories.index(view.category or run.categories[0])
-            category = st.selectbox(t("compare.category"), run.categories, index=start, key="category2",
-                                    format_func=lambda c: name_of(context, c))  # fmt: skip
-    return replace(view, mode=mode, kind=kind, category=category)
+        choice("mode", run.modes, lambda m: t.known("mode", m))
+        choice("kind", kinds_of(context), lambda k: t(f"kind.{k}"))
+        if second.category is not None:
+            choice("category", run.categories, lambda c: name_of(context, c))
+
+
+def kinds_of(context: Context) -> list[Kind]:
+    """The measures that the run has."""
+    run, view = context.run, context.view
+    return [k for k in KINDS if replace(view, kind=k).measure.column in run.cells.columns]
+
+
+def compare_switch(context: Context) -> None:
+    """One layer, or two side by side: the second starts as the first in the run's next mode."""
+    run, view = context.run, context.view
+    key = seeded("compare", view.second is not None)
+
+    def take() -> None:
+        other = next((m for m in run.modes if m != view.mode), view.mode)
+        change(second=replace(view.measure, mode=other) if st.session_state[key] else None)
+
+    st.toggle(context.t("compare.toggle"), key=key, on_change=take)
 
 
 def controls(context: Context) -> None:
     """Mode, measure, place, layers, neighbourhood, search."""
     run, view, t = context.run, context.view, context.t
     mode_control(context)
-    kinds = [k for k in KINDS if replace(view, kind=k).measure.column in run.cells.columns]
     st.selectbox(
-        t("control.kind"), kinds, format_func=lambda k: t(f"kind.{k}"),
+        t("control.kind"), kinds_of(context), format_func=lambda k: t(f"kind.{k}"),
         key=seeded("kind", view.kind), on_change=from_widget("kind", "kind"),
     )  # fmt: skip
     if view.kind not in CITY_KINDS and run.categories:
@@ -95,7 +119,7 @@ def controls(context: Context) -> None:
     )  # fmt: skip
     district_choice(context)
     search_box(context)
-    st.toggle(t("compare.toggle"), key="compare")
+    compare_switch(context)
 
 
 def district_choice(context: Context) -> None:
@@ -128,8 +152,9 @@ def search_box(context: Context) -> None:
         st.caption(t("search.nothing"))
     for number, hit in enumerate(hits):
         st.button(
-            hit_label(hit, context), key=f"hit{number}", on_click=fly_to, args=(hit.bounds,), width="stretch"
-        )
+            hit_label(hit, context), key=f"hit{number}", width="stretch",
+            on_click=fly_to, args=(hit.bounds,), kwargs={"alone": True},
+        )  # fmt: skip
 
 
 def hit_label(hit: Hit, context: Context) -> str:

@@ -18,7 +18,7 @@ from ui.language import Translator, inside
 from ui.layers.features import table_geojson
 from ui.map.component import show_legend
 from ui.runs import Run
-from ui.session import Context, change, current, translator
+from ui.session import Context, change, current, seeded, translator
 from ui.views.controls import mode_control
 from ui.views.mapping import MapOptions, draw_map, fly_to, name_of
 from ui.views.text import plain
@@ -59,14 +59,19 @@ def gaps() -> None:
 
 def controls(context: Context) -> str | None:
     """Mode and category; None is the gaps in any category."""
-    run, t = context.run, context.t
+    run, view, t = context.run, context.view, context.t
     mode_control(context)
-    choices = (ALL, *run.categories)
-    chosen = st.pills(
-        t("control.category"), choices, key="gap_category", default=ALL,
+    key = seeded("gap_category", view.lacking or ALL)
+
+    def take() -> None:
+        chosen = st.session_state[key]
+        change(lacking=None if chosen in (None, ALL) else str(chosen))
+
+    st.pills(
+        t("control.category"), (ALL, *run.categories), key=key, on_change=take,
         format_func=lambda c: t("gaps.any") if c == ALL else name_of(context, c),
     )  # fmt: skip
-    return None if chosen in (None, ALL) else str(chosen)
+    return view.lacking
 
 
 def gap_options(context: Context, table: gpd.GeoDataFrame) -> MapOptions:

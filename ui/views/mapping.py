@@ -184,8 +184,12 @@ def take_cutoff(key: str) -> None:
         change(cutoff_min=int(cutoff))
 
 
-def fly_to(bounds: tuple[float, float, float, float]) -> None:
-    """Let every map on the page fly to a box [deg] (west, south, east, north), once."""
+def fly_to(bounds: tuple[float, float, float, float], *, alone: bool = False) -> None:
+    """
+    Let every map on the page fly to a box [deg] (west, south, east, north), once.
+
+    With `alone`, nothing else changes in the address: the browser keeps the place left behind for its Back.
+    """
     west, south, east, north = bounds
     serial = int((st.session_state.get("flight") or {"serial": 0})["serial"]) + 1
-    st.session_state.flight = {"serial": serial, "bounds": [[west, south], [east, north]]}
+    st.session_state.flight = {"serial": serial, "bounds": [[west, south], [east, north]], "alone": alone}

@@ -1,6 +1,6 @@
 // The map component. Streamlit calls the default export once for every change of data; the map itself stays.
 
-import { forgetAddress, keepInAddress } from "./address.js";
+import { cameraOf, follow, forgetAddress, keepInAddress, takeArrived, turnPage, unfollow } from "./address.js";
 import { Cells, UNREACHABLE } from "./cells.js";
 import { Curve } from "./curve.js";
 import { el } from "./dom.js";
@@ -38,6 +38,7 @@ class ProcheMap {
     this.queue = Promise.resolve();
     this.flown = lastFlight;
     shownMaps.add(this);
+    follow(this);
   }
 
   update(component) {
@@ -185,8 +186,17 @@ class ProcheMap {
     keepInAddress(`#map=${zoom.toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
   }
 
+  // Back or Forward has brought another camera: it is this map's where it is of this map's run.
+  arrive(camera, run) {
+    if (!this.map || !this.header?.run.startsWith(`${run} `)) return false;
+    this.map.stop();
+    this.map.jumpTo(camera);
+    return true;
+  }
+
   fly({ flight }) {
     if (!flight || flight.serial <= this.flown) return;
+    if (flight.alone && lastFlight < flight.serial) turnPage();
     this.flown = lastFlight = flight.serial;
     this.map.fitBounds(flight.bounds, { padding: 60, maxZoom: 16, duration: 500 });
   }
@@ -205,6 +215,7 @@ class ProcheMap {
   remove() {
     this.gone = true;
     shownMaps.delete(this);
+    unfollow(this);
     if (!shownMaps.size) forgetAddress();
     this.legend.stop(false);
     this.legend.root.remove();
@@ -215,13 +226,11 @@ class ProcheMap {
 }
 
 function camera(header) {
-  if (cameras.has(header.run)) return cameras.get(header.run);
+  const brought = takeArrived();
+  if (brought || cameras.has(header.run)) return brought ?? cameras.get(header.run);
   // The page may have rewritten its query by now, which drops the hash; the address it was opened with is kept.
   const opened = location.hash || new URL(performance.getEntriesByType("navigation")[0]?.name ?? location.href).hash;
-  const match = /^#map=([\d.]+)\/(-?[\d.]+)\/(-?[\d.]+)$/.exec(opened);
-  if (!match || cameras.size) return null;
-  const [zoom, lat, lon] = match.slice(1).map(Number);
-  return Math.abs(lat) <= 85 && Math.abs(lon) <= 360 ? { center: [lon, lat], zoom } : null;
+  return cameras.size ? null : cameraOf(opened);
 }
 
 class PictureControl {

@@ -120,19 +120,20 @@ def theil(value: npt.ArrayLike, weight: npt.ArrayLike) -> float:
 
 def palma_ratio(value: npt.ArrayLike, weight: npt.ArrayLike) -> float:
     """
-    Palma ratio: what the best-off 10 % hold over what the worst-off 40 % hold.
+    Palma ratio: what the 10 % with the most hold over what the 40 % with the least hold.
 
     Parameters
     ----------
     value
-        What a resident of each cell has, at least 0; NaN is left out.
+        What a resident of each cell has, at least 0; NaN is left out. Of a score the most is the best, of minutes
+        the worst.
     weight
         Residents of each cell. A cell that straddles a limit is divided.
 
     Returns
     -------
     float
-        0.25 if all have the same; infinite if the worst-off 40 % have nothing; NaN where nobody has anything.
+        0.25 if all have the same; infinite if the 40 % have nothing; NaN where nobody has anything.
 
     References
     ----------

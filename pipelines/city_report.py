@@ -385,7 +385,7 @@ class _Report:
             digest=run.manifest["config_digest"][:12],
             attribution="; ".join(run.manifest["attribution"]),
         )
-        method = w("method", resolution=config["area"]["resolution"], decay=config["scoring"]["decay"])
+        method = w("method", resolution=config["area"]["resolution"], decay=w(config["scoring"]["decay"]))
         counted = w("counted", places=", ".join(self._places()))
         lacking = w("no_entrance", n=parks) if parks else ""
         return (

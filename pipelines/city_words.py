@@ -95,11 +95,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kinds": ("Kinds of neighbourhood", "Types de quartier"),
     "behind": ("Who is left behind", "Qui est laissé de côté"),
     "behind_note": (
-        "Gini and Theil: 0 all alike. Palma: the best-off tenth over the worst-off 40 %, 0.25 all alike. Worst tenth: "
-        "their mean. Over: share beyond {within} min, and how deep (1: twice as far).",
-        "Gini et Theil : 0 si égalité. Palma : le dixième le mieux loti sur les 40 % les plus mal lotis, 0,25 si "
-        "égalité. Dernier dixième : sa moyenne. Au-delà : part à plus de {within} min, et profondeur (1 : deux fois "
-        "plus loin).",
+        "Gini and Theil: 0 all alike. Palma: the tenth with the most over the 40 % with the least, 0.25 all alike; of "
+        "minutes the most is the worst. Worst tenth: their mean. Over: share beyond {within} min, and how deep "
+        "(1: twice as far).",
+        "Gini et Theil : 0 si égalité. Palma : le dixième qui a le plus sur les 40 % qui ont le moins, 0,25 si "
+        "égalité ; en minutes, le plus est le pire. Dernier dixième : sa moyenne. Au-delà : part à "
+        "plus de {within} min, et profondeur (1 : deux fois plus loin).",
     ),
     "minutes_to": ("Minutes: {what}", "Minutes : {what}"),
     "worst_decile": ("worst tenth", "dernier dixième"),
@@ -144,6 +145,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "minutes. Le score est la moyenne pondérée d'une décroissance ({decay}) du temps minimal. La confiance est "
         "la plus faible de : exhaustivité, accrochage, âge, bord, appui. Définitions et formules : docs/method.md.",
     ),
+    "piecewise": ("piecewise linear", "linéaire par morceaux"),
+    "step": ("a step", "en marche"),
+    "linear": ("linear", "linéaire"),
+    "logistic": ("logistic", "logistique"),
+    "exponential": ("exponential", "exponentielle"),
+    "gaussian": ("Gaussian", "gaussienne"),
+    "power": ("a power", "en puissance"),
     "counted": ("Places counted: {places}.", "Lieux comptés : {places}."),
     "too_far": ("{n} too far from a street", "{n} trop loin d'une rue"),
     "no_entrance": (

@@ -128,7 +128,7 @@ def test_every_key_is_tried_or_excused() -> None:
         # test_boundary
         "area": {"name", "place", "boundary", "boundary_layer", "boundary_where", "neighbourhood_name"},
         "source": set(config_schema()["$defs"]["Source"]["properties"]),  # test_run, test_sources_live
-        "population": set(config_schema()["$defs"]["Population"]["properties"]),  # test_people
+        "population": set(config_schema()["$defs"]["Population"]["properties"]),  # test_opportunity_keys
         "elevation": {"sha256", "licence"},  # test_download, test_hills
         "scoring": {"gravity_half_min", "catchment_min", "catchment_decay"},  # test_measures
         "network.walk": {"ferries", "moment", "slope"},  # test_network_access

@@ -296,6 +296,45 @@ def test_polygons_that_cross_themselves_are_repaired_and_counted(tmp_path: Path)
     assert shapely.is_valid(found.places.geometry[0])
 
 
+SHAPE = '{"type":"Polygon","coordinates":[[[2.34,48.86],[2.341,48.86],[2.341,48.861],[2.34,48.86]]]}'
+
+
+@pytest.mark.parametrize(
+    "columns", ["Geo Shape;Geo Point", "geo_shape;geo_point_2d", "geo_point_2d;geo_shape"]
+)
+def test_of_an_outline_and_a_point_in_one_row_the_outline_counts(tmp_path: Path, columns: str) -> None:
+    """A row with neither is left out and counted, as exports write what nobody has drawn yet."""
+    quoted = SHAPE.replace('"', '""')
+    values = [f'"{quoted}"' if "hape" in column else "48.8603, 2.3406" for column in columns.split(";")]
+    row = ";".join(values)
+    found = read(table(tmp_path, f"\ufeffid;nom;{columns}\n1;Jardin;{row}\n2;En projet;;\n"), bounds=PARIS)
+    assert found.places["name"].tolist() == ["Jardin"]
+    assert found.places.geometry[0].equals(shapely.from_geojson(SHAPE))
+    assert found.report["dropped_no_coordinates"] == 1
+
+
+def test_a_feature_without_a_geometry_is_left_out_and_counted(tmp_path: Path) -> None:
+    features = [
+        {"type": "Feature", "geometry": None, "properties": {"id": 1, "nom": "En projet"}},
+        {"type": "Feature", "geometry": json.loads(SHAPE), "properties": {"id": 2, "nom": "Jardin"}},
+    ]
+    text = json.dumps({"type": "FeatureCollection", "features": features})
+    found = read(table(tmp_path, text, "parks.geojson"), bounds=PARIS)
+    assert found.places["name"].tolist() == ["Jardin"]
+    assert found.report["dropped_no_geometry"] == 1
+    assert found.rejected["row"].tolist() == [1]
+
+
+def test_a_parquet_export_with_an_outline_and_a_point(tmp_path: Path) -> None:
+    shape = shapely.to_wkb(shapely.from_geojson(SHAPE))
+    point = {"lon": 2.3406, "lat": 48.8603}
+    for name, value in (("wkb", shape), ("json", SHAPE)):
+        frame = pd.DataFrame({"nom": ["Jardin"], "geo_point_2d": [point], "geo_shape": [value]})
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+        found = read(tmp_path / f"{name}.parquet", bounds=PARIS).places
+        assert found.geometry[0].equals(shapely.from_geojson(SHAPE)), name
+
+
 def test_parquet_with_and_without_geometry(tmp_path: Path) -> None:
     frame = pd.DataFrame({"name": ["a"], "lat": [48.86], "lon": [2.34]})
     frame.to_parquet(tmp_path / "plain.parquet")

@@ -354,6 +354,10 @@ class Population(_Strict):
         if len(given) > 1:
             msg = f"give one of grid, polygons and raster; found {', '.join(given)}"
             raise ValueError(msg)
+        carried = [k for k in ("keep", "income", "income_column") if getattr(self, k)]
+        if self.raster and carried:
+            msg = f"a raster has one number a pixel and cannot carry {', '.join(carried)}: give polygons instead"
+            raise ValueError(msg)
         return self
 
     @property

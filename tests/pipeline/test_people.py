@@ -11,6 +11,7 @@ import rasterio
 from shapely import box
 
 from pipelines import RunDirectory, run
+from pipelines.errors import ConfigError
 
 DEMO = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 WEST, SOUTH, EAST, NORTH = 24.934, 60.1635, 24.955, 60.1795
@@ -63,6 +64,33 @@ def test_a_raster_of_people(demo_cache: Path, sources: Path, tmp_path: Path) -> 
     done = peopled(demo_cache, tmp_path / "out", f"population.raster='{sources / 'pixels.tif'}'")
     conserved(done, 900)  # of 20 columns of pixels, 18 touch the area
     assert done.manifest["reports"]["population"]["inside"] > 700
+
+
+@pytest.mark.parametrize("key", ["keep=['age65']", "income_column=median"])
+def test_a_raster_carries_nothing_else(demo_cache: Path, sources: Path, tmp_path: Path, key: str) -> None:
+    own = [f"population.raster='{sources / 'pixels.tif'}'", f"population.{key}"]
+    with pytest.raises(ConfigError, match="one number a pixel"):
+        peopled(demo_cache, tmp_path / "out", *own)
+
+
+def test_a_grid_carries_ages_and_incomes(demo_cache: Path, sources: Path, tmp_path: Path) -> None:
+    """Squares of a grid travel as tracts do: a fifth are old, and the income of a cell is that of its squares."""
+    tracts = gpd.read_file(sources / "tracts.gpkg")
+    tracts.assign(median=1000 + 100 * np.arange(16)).to_file(sources / "squares.geojson")
+    own = [
+        f"population.grid='{sources / 'squares.geojson'}'",
+        "population.keep=['age65']",
+        "population.income_column=median",
+    ]
+    done = peopled(demo_cache, tmp_path / "out", *own)
+    conserved(done, 1000)
+    lived = done.cells[done.cells["population"] > 0]
+    np.testing.assert_allclose(lived["age65"] / lived["population"], 0.2, rtol=1e-9)
+    whole = (lived["population"] * lived["median"]).sum() / lived["population"].sum()
+    share = np.arange(1, 17) / np.arange(1, 17).sum()
+    assert whole == pytest.approx((share * (1000 + 100 * np.arange(16))).sum(), rel=0.02)
+    old = done.manifest["reports"]["population"]["inside"] / 1000 * 200
+    assert lived["age65"].sum() == pytest.approx(old, rel=1e-9)
 
 
 def test_tracts_with_ages_and_incomes_by_area_and_by_buildings(

@@ -159,6 +159,7 @@ def compare(
     check_bench(bench)
     criteria = criteria_of(base)
     today = times_of(bench)
+    say("  the city as it is: every cell measured")
     measured = []
     for letter, proposal in zip(LETTERS, proposals, strict=False):
         measured.append(_measured(bench, letter, proposal, criteria))

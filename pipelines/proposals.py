@@ -344,7 +344,7 @@ def _features(run: RunDirectory, around: Any) -> gpd.GeoDataFrame:
     return near.reset_index(drop=True)
 
 
-def apply(base: Base, proposal: Proposal) -> Rescored:
+def apply(base: Base, proposal: Proposal, *, progress: Progress | None = None) -> Rescored:
     """
     Re-score every cell under a proposal, by the functions of the run.
 
@@ -354,6 +354,8 @@ def apply(base: Base, proposal: Proposal) -> Rescored:
         The run.
     proposal
         What is to be done.
+    progress
+        Where each step is said: two for every mode that an edit touches. What it raises ends the work there.
 
     Returns
     -------
@@ -366,25 +368,31 @@ def apply(base: Base, proposal: Proposal) -> Rescored:
         An edit cannot be resolved; the message names the feature.
     """
     resolved = resolve_proposal(base, proposal)
-    return Rescored(recomputed(base, resolved), proposal, resolved)
+    return Rescored(recomputed(base, resolved, progress=progress), proposal, resolved)
 
 
-def recomputed(base: Base, resolved: Resolved) -> gpd.GeoDataFrame:
+def recomputed(base: Base, resolved: Resolved, *, progress: Progress | None = None) -> gpd.GeoDataFrame:
     """Cells by full recomputation of every mode that an operation touches."""
     measures: dict[str, pd.DataFrame] = {}
     for mode in base.modes:
         operations = resolved.operations(mode)
         if operations:
             tables = with_operations(base.tables[mode], operations)
-            measures[mode] = mode_measures(base, mode, tables)
+            measures[mode] = mode_measures(base, mode, tables, progress=progress)
     return with_measures(base, measures)
 
 
-def mode_measures(base: Base, mode: str, tables: ModeTables) -> pd.DataFrame:
-    """The contract's columns of one mode, computed anew from its tables."""
+def mode_measures(
+    base: Base, mode: str, tables: ModeTables, *, progress: Progress | None = None
+) -> pd.DataFrame:
+    """The contract's columns of one mode, computed anew from its tables; each of the two steps is said."""
+    say = (progress or Progress()).say
     field = nearest(tables.network, tables.destinations, k=2, limit_ms=base.settings.limit_ms)
+    say(f"  {mode}: nearest places")
     reach = ModeReach(tables.network, tables.pieces, tables.destinations)
-    return measure(reach, field, mode, base.categories)
+    measured = measure(reach, field, mode, base.categories)
+    say(f"  {mode}: every cell measured")
+    return measured
 
 
 def with_measures(base: Base, measures: Mapping[str, pd.DataFrame]) -> gpd.GeoDataFrame:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Lock
 from typing import Any, Literal
 
 import streamlit as st
@@ -15,33 +15,14 @@ from engine.proposals.edit import Proposal
 from pipelines.comparison import compare, needs_calm
 from pipelines.comparison_files import comparison_csv
 from pipelines.dossier import dossier
-from pipelines.errors import PipelineError
 from pipelines.progress import Progress
 from ui.drafting import Draft
 from ui.rescoring import base_of
 from ui.runs import Run
+from ui.work import Job, StoppableProgress
 
 Language = Literal["en", "fr"]
 _MOST_DOSSIERS = 12
-
-
-class StoppedError(PipelineError):
-    """Somebody pressed Stop."""
-
-
-@dataclass
-class StoppableProgress(Progress):
-    """Counts the steps that are done, and ends the work at the next one once it is to stop."""
-
-    steps: int = 0
-    stopped: Event = field(default_factory=Event)
-
-    def say(self, line: str) -> None:
-        """Count a step, or end the work."""
-        if self.stopped.is_set():
-            msg = "stopped"
-            raise StoppedError(msg)
-        self.steps += bool(line)
 
 
 @dataclass(frozen=True)
@@ -52,23 +33,15 @@ class Dossier:
     csv: bytes
 
 
-@dataclass(frozen=True)
-class Job:
-    """A dossier under way."""
-
-    future: Future[Dossier]
-    progress: StoppableProgress
-
-
 @dataclass
 class Dossiers:
     """Jobs by content, the oldest dropped first; one at a time, beside the re-scoring."""
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "dossier"))
-    jobs: OrderedDict[tuple[Any, ...], Job] = field(default_factory=OrderedDict)
+    jobs: OrderedDict[tuple[Any, ...], Job[Dossier]] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
 
-    def submit(self, run: Run, drafts: Mapping[str, Draft], language: Language) -> Job:
+    def submit(self, run: Run, drafts: Mapping[str, Draft], language: Language) -> Job[Dossier]:
         """The dossier of the drafts that hold edits; a job of the same content is handed out again."""
         key = key_of(run, drafts, language)
         with self.lock:
@@ -77,7 +50,7 @@ class Dossiers:
                 named = proposals_of(drafts)
                 self.jobs[key] = Job(self.pool.submit(make, run, named, language, progress), progress)
                 while len(self.jobs) > _MOST_DOSSIERS:
-                    _end(self.jobs.popitem(last=False)[1])
+                    self.jobs.popitem(last=False)[1].stop()
             self.jobs.move_to_end(key)
             return self.jobs[key]
 
@@ -86,12 +59,7 @@ class Dossiers:
         with self.lock:
             job = self.jobs.pop(key, None)
         if job is not None:
-            _end(job)
-
-
-def _end(job: Job) -> None:
-    job.progress.stopped.set()
-    job.future.cancel()
+            job.stop()
 
 
 @st.cache_resource(show_spinner=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import streamlit as st
 
 from engine.scoring import city_summary
+from pipelines.progress import Progress
 from pipelines.proposals import Base, Rescored, apply, open_base
 from ui.drafting import Draft
 from ui.runs import Run
+from ui.work import Job, StoppableProgress
 
 _MOST_RESULTS = 40
 _MOST_BASES = 4
@@ -30,39 +32,42 @@ class Outcome:
 @dataclass
 class Rescorer:
     """
-    The only thing here that changes: futures by content, the oldest dropped first.
+    The only thing here that changes: jobs by content, the oldest dropped first.
 
     Attributes
     ----------
     pool
         One worker: re-scoring takes a whole processor.
-    results
-        Futures by run and draft.
+    jobs
+        By run and draft.
+    prepared
+        Runs that are loaded, or will be.
     """
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rescoring"))
-    results: OrderedDict[tuple[Any, ...], Future[Outcome]] = field(default_factory=OrderedDict)
+    jobs: OrderedDict[tuple[Any, ...], Job[Outcome]] = field(default_factory=OrderedDict)
     prepared: set[tuple[Any, ...]] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
 
-    def submit(self, run: Run, draft: Draft) -> Future[Outcome]:
-        """The outcome of a draft, computed once; a future of the same content is handed out again."""
+    def submit(self, run: Run, draft: Draft) -> Job[Outcome]:
+        """The outcome of a draft, computed once; a job of the same content is handed out again."""
         key = (*run.key, draft.digest)
         with self.lock:
-            if key not in self.results:
-                self.results[key] = self.pool.submit(outcome, run, draft)
-                while len(self.results) > _MOST_RESULTS:
-                    self.results.popitem(last=False)[1].cancel()
-            self.results.move_to_end(key)
-            return self.results[key]
+            if key not in self.jobs:
+                progress = StoppableProgress()
+                self.jobs[key] = Job(self.pool.submit(outcome, run, draft, progress), progress)
+                while len(self.jobs) > _MOST_RESULTS:
+                    self.jobs.popitem(last=False)[1].stop()
+            self.jobs.move_to_end(key)
+            return self.jobs[key]
 
     def known(self, run: Run, draft: Draft) -> Outcome | None:
         """The outcome of a draft if it is there already; nothing is begun."""
         with self.lock:
-            future = self.results.get((*run.key, draft.digest))
-        if future is None or not future.done() or future.cancelled() or future.exception() is not None:
+            job = self.jobs.get((*run.key, draft.digest))
+        if job is None or job.waiting or job.future.exception() is not None:
             return None
-        return future.result()
+        return job.future.result()
 
     def prepare(self, run: Run) -> None:
         """Load what a run's proposals are measured against while people still look at the page."""
@@ -72,12 +77,12 @@ class Rescorer:
                 self.prepared.add(key)
                 self.pool.submit(base_of, run)
 
-    def forget(self, run: Run, draft: Draft) -> None:
-        """Stop waiting for a draft: what has not begun never begins."""
+    def stop(self, run: Run, draft: Draft) -> None:
+        """Stop a draft's job and forget it: at once if it has not begun, else at its next step."""
         with self.lock:
-            future = self.results.pop((*run.key, draft.digest), None)
-        if future is not None:
-            future.cancel()
+            job = self.jobs.pop((*run.key, draft.digest), None)
+        if job is not None:
+            job.stop()
 
 
 @st.cache_resource(show_spinner=False)
@@ -100,9 +105,9 @@ def base_of(run: Run, *, calm: bool = False) -> Base:
     return _base(run.key, calm, run)
 
 
-def outcome(run: Run, draft: Draft) -> Outcome:
+def outcome(run: Run, draft: Draft, progress: Progress) -> Outcome:
     """
-    Re-score a run under a draft.
+    Re-score a run under a draft: a step once the run is loaded, then two for each mode that an edit touches.
 
     Raises
     ------
@@ -110,7 +115,8 @@ def outcome(run: Run, draft: Draft) -> Outcome:
         An edit names what the run does not have.
     """
     base = base_of(run)
-    rescored = apply(base, draft.proposal)
+    progress.say("loaded")
+    rescored = apply(base, draft.proposal, progress=progress)
     summary = city_summary(
         rescored.cells,
         modes=list(run.modes),

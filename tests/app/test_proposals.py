@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -15,11 +17,12 @@ from pipelines.comparison_files import comparison_csv
 from pipelines.dossier import dossier
 from pipelines.proposals import apply, open_base
 from tests.app.pages_driver import message, opened, words
-from ui.dossiers import StoppableProgress, StoppedError, dossiers
+from ui.dossiers import dossiers
 from ui.drafting import MOST_EDITS, Draft, draft_from_file, link_edit, point_edit
-from ui.rescoring import Rescorer, rescorer
+from ui.rescoring import Rescorer, outcome, rescorer
 from ui.runs import Run
 from ui.views.proposals import difference
+from ui.work import StoppableProgress, StoppedError
 
 SHOP = point_edit("add_amenity", 24.9451234567, 60.177, category="shops")
 
@@ -84,16 +87,64 @@ def test_one_content_is_computed_once_and_stopped_work_is_forgotten(
     demo_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr("ui.rescoring.outcome", lambda _run, draft: calls.append(draft.digest))
+    monkeypatch.setattr("ui.rescoring.outcome", lambda _run, draft, _progress: calls.append(draft.digest))
     worker, opened_run = Rescorer(), Run.open("demo", demo_run)
     draft = Draft("A").adding(SHOP)
     first = worker.submit(opened_run, draft)
     assert worker.submit(opened_run, Draft("B").adding(SHOP)) is first
-    first.result(10)
+    first.future.result(10)
     assert calls == [draft.digest]
-    worker.forget(opened_run, draft)
+    worker.stop(opened_run, draft)
+    assert first.waiting, "whoever still holds it must not take it for a result"
     assert worker.submit(opened_run, draft) is not first
     worker.pool.shutdown()
+
+
+def test_a_rescoring_ends_at_its_next_step_once_stopped(run: Run) -> None:
+    class StopsAfterTwo(StoppableProgress):
+        def say(self, line: str) -> None:
+            super().say(line)
+            if self.steps == 2:
+                self.stopped.set()
+
+    progress = StopsAfterTwo()
+    with pytest.raises(StoppedError):
+        outcome(run, Draft("A").adding(SHOP), progress)
+    assert progress.steps == 2
+    whole = StoppableProgress()
+    assert len(outcome(run, Draft("A").adding(SHOP), whole).rescored.cells) == len(run.cells)
+    assert whole.steps == 1 + 2 * len(run.modes)
+
+
+def test_stop_ends_the_work_and_takes_the_edit_back(
+    app: AppTest, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Event()
+
+    def endless(_run: Run, _draft: Draft, progress: StoppableProgress) -> None:
+        try:
+            while True:
+                progress.say("one more")
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("ui.rescoring.outcome", endless)
+    opened(app, "proposals", lang="en")
+    draft = Draft("A").adding(point_edit("add_amenity", 24.9431, 60.1711, category="schools"))
+    app.session_state["drafts"]["A"] = draft
+    app.run()
+    assert not app.exception
+    job = rescorer().submit(run, draft)
+    assert job.waiting
+    assert app.get("progress"), "long work shows how far it is"
+    app.button(key="stop").click().run()
+    assert ended.wait(30), "the work goes on"
+    assert not app.exception
+    assert app.session_state["drafts"]["A"].features == ()
+    assert rescorer().known(run, draft) is None
+    assert not any(b.key == "stop" for b in app.button)
+    assert message(app)[0]["scale"]["kind"] == "cutoff"
 
 
 def test_a_place_added_on_the_page_changes_the_map_as_the_pipelines_do(app: AppTest, run: Run) -> None:
@@ -106,7 +157,7 @@ def test_a_place_added_on_the_page_changes_the_map_as_the_pipelines_do(app: AppT
     app.button(key="at_apply").click().run()
     draft = app.session_state["drafts"]["A"]
     assert [f["properties"]["category"] for f in draft.features] == ["sorting"]
-    rescorer().submit(run, draft).result(240)
+    rescorer().submit(run, draft).future.result(240)
     app.run()
     assert not app.exception
     header, arrays = message(app)
@@ -138,8 +189,8 @@ def test_a_proposal_that_cannot_be_is_refused_in_a_sentence(app: AppTest, run: R
     opened(app, "proposals", lang="en")
     draft = Draft("A").adding(point_edit("remove_amenity", 0.0, 0.0, category="shops"))
     app.session_state["drafts"]["A"] = draft
-    future = rescorer().submit(run, draft)
-    assert future.exception(240) is not None
+    job = rescorer().submit(run, draft)
+    assert job.future.exception(240) is not None
     app.run()
     assert not app.exception
     assert "cannot be computed" in app.error[0].value

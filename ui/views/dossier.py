@@ -35,7 +35,7 @@ def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
         st.button(t("dossier.make"), key="dossier_make", type="primary", on_click=ask)
         return
     job = dossiers().submit(run, drafts, language)
-    if not job.future.done():
+    if job.waiting:
         dossier_progress(context, drafts, language)
         st.button(t("dossier.stop"), key="dossier_stop", on_click=stop)
         return
@@ -56,12 +56,12 @@ def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
 
 def dossier_progress(context: Context, drafts: dict[str, Draft], language: Language) -> None:
     """How far the dossier is, looked up again until it is done."""
-    steps = 1 + sum(1 for d in drafts.values() if d.features)
+    steps = 2 + sum(1 for d in drafts.values() if d.features)
 
     @st.fragment(run_every=_POLL_S)
     def poll() -> None:
         job = dossiers().submit(context.run, drafts, language)
-        if job.future.done():
+        if not job.waiting:
             st.rerun(scope="app")
         st.progress(min(1.0, (0.5 + job.progress.steps) / (steps + 1)), text=context.t("dossier.working"))
 

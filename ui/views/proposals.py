@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +24,7 @@ from ui.views.controls import category_control, mode_control
 from ui.views.dossier import dossier_files
 from ui.views.mapping import MapOptions, draw_map, name_of
 from ui.views.text import plain
+from ui.work import Job
 
 LETTERS = ("A", "B", "C")
 TOOLS = ("look", "place", "link", "speed", "remove")
@@ -49,8 +49,8 @@ def proposals() -> None:
         context.t("proposals.which"), LETTERS, default="A", key="letter", label_visibility="collapsed"
     ) or "A"  # fmt: skip
     draft = drafts[letter]
-    future = rescorer().submit(context.run, draft) if draft.features else None
-    found = outcome_of(context, future)
+    job = rescorer().submit(context.run, draft) if draft.features else None
+    found = outcome_of(context, job)
     left, right = st.columns([6, 4], gap="medium")
     with left:
         # While the last edit is being computed, what was known before it stays on the map.
@@ -58,7 +58,7 @@ def proposals() -> None:
         draft_map(context, letter, draft, found or before)
     with right:
         show_legend(served=serve(), key="map")
-        if future is not None and not future.done():
+        if job is not None and job.waiting:
             wait(context, draft)
         edit_list(context, letter, draft, found)
     files(context, letter, draft)
@@ -144,16 +144,16 @@ def attempt(context: Context, change: Callable[[Draft], Draft]) -> None:
         st.session_state.fault = str(error)
 
 
-def outcome_of(context: Context, future: Future[Outcome] | None) -> Outcome | None:
+def outcome_of(context: Context, job: Job[Outcome] | None) -> Outcome | None:
     """What a draft does, if it is known by now; what is wrong with it is said in a sentence."""
     fault = st.session_state.pop("fault", None)
     if fault:
         st.error(plain(fault))
-    if future is None or not future.done() or future.cancelled():
+    if job is None or job.waiting:
         return None
-    error = future.exception()
+    error = job.future.exception()
     if error is None:
-        return future.result()
+        return job.future.result()
     if not isinstance(error, EngineError | PipelineError):
         raise error
     st.error(f"{context.t('proposals.fault')} {plain(str(error))}")
@@ -204,20 +204,22 @@ def difference(before: np.ndarray, after: np.ndarray, *, more_is_better: bool) -
 
 
 def wait(context: Context, draft: Draft) -> None:
-    """Say that the city is being re-scored, with a button that stops waiting."""
+    """Say how far the re-scoring is, with a button that ends it and takes the last edit back."""
     t = context.t
+    most = 1 + 2 * len(context.run.modes)
 
     @st.fragment(run_every=_POLL_S)
     def poll() -> None:
-        future = rescorer().submit(context.run, draft)
-        if future.done():
+        job = rescorer().submit(context.run, draft)
+        if not job.waiting:
             st.rerun(scope="app")
-        st.info(t("proposals.working"))
+        text = t("proposals.working" if job.progress.steps else "proposals.loading")
+        st.progress(min(0.97, (0.3 + job.progress.steps) / (most + 0.5)), text=text)
 
     poll()
 
     def stop() -> None:
-        rescorer().forget(context.run, draft)
+        rescorer().stop(context.run, draft)
         attempt(context, Draft.undone)
 
     st.button(t("proposals.stop"), key="stop", on_click=stop)

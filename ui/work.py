@@ -1,0 +1,50 @@
+"""Long work in the background: how far it is, and how it is stopped."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Generic, TypeVar
+
+from pipelines.errors import PipelineError
+from pipelines.progress import Progress
+
+T = TypeVar("T")
+
+
+class StoppedError(PipelineError):
+    """Somebody pressed Stop."""
+
+
+@dataclass
+class StoppableProgress(Progress):
+    """Counts the steps that are done, and ends the work at the next one once it is to stop."""
+
+    steps: int = 0
+    stopped: Event = field(default_factory=Event)
+
+    def say(self, line: str) -> None:
+        """Count a step, or end the work."""
+        if self.stopped.is_set():
+            msg = "stopped"
+            raise StoppedError(msg)
+        self.steps += bool(line)
+
+
+@dataclass(frozen=True)
+class Job(Generic[T]):
+    """Work under way: its result to come, and how far it is."""
+
+    future: Future[T]
+    progress: StoppableProgress
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is no result yet; work that was stopped never has one."""
+        return self.progress.stopped.is_set() or not self.future.done()
+
+    def stop(self) -> None:
+        """End the work: at once if it has not begun, else at its next step, and nothing of it is kept."""
+        self.progress.stopped.set()
+        self.future.cancel()

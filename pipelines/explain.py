@@ -142,7 +142,8 @@ def explain_cell(
     dict
         Ready for JSON: ``cell``, ``mode``, ``threshold_min``, the cell's own figures, and for each category
         under ``categories`` what `engine.explain.CategoryExplanation.as_dict` says, with a ``note`` where
-        there is no time; each of its ``fixes`` has a ``proposal``, a file for `proche compare`. Times
+        there is no time; each of its ``fixes`` has a ``proposal``, a file for `proche compare`; and how
+        far the number can be trusted (``confidence``, ``confidence_because``). Times
         of places and routes start at ``from`` (lon, lat), the point of the cell where the time is its median;
         ``minutes`` is the mean over the cell's streets, the number on the map.
 
@@ -172,7 +173,8 @@ def explain_cell(
         "no_network": bool(pieces.no_network[0]),
         "edge_affected": bool(own.get(f"{mode}_edge_affected", own["edge_affected"])),
         "categories": {
-            name: _explained(run, loaded, pieces, times, k) for k, name in enumerate(run.categories)
+            name: _explained(run, loaded, pieces, times, k) | _trusted(run, row, mode, name)
+            for k, name in enumerate(run.categories)
         },
         "attribution": run.manifest["attribution"],
     }
@@ -260,6 +262,15 @@ def _explained(
         "from": [round(here.x, 7), round(here.y, 7)],
         "route_m": None if route is None else round(route.length_m, 1),
         "note": _note(run, view, category, len(near) if np.isnan(times.mean_ms[0, category, 0]) else -1),
+    }
+
+
+def _trusted(run: RunDirectory, row: int, mode: str, category: str) -> dict[str, Any]:
+    """How far the number can be trusted, and which component keeps it from more; see `engine.confidence`."""
+    portrait = run.portrait.iloc[row]
+    return {
+        "confidence": _number(portrait[f"{mode}_{category}_confidence"]),
+        "confidence_because": _text(portrait[f"{mode}_{category}_because"]),
     }
 
 

@@ -116,6 +116,11 @@ class RunDirectory:
         return gpd.read_parquet(self._file("gaps.parquet"))
 
     @cached_property
+    def portrait(self) -> pd.DataFrame:
+        """``portrait.parquet``: type, confidence, rank and green distances of each cell, in the order of `cells`."""
+        return pd.read_parquet(self._file("portrait.parquet"))
+
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """``summary.json``."""
         return dict(json.loads(self._file("summary.json").read_text("utf-8")))

@@ -191,6 +191,7 @@ def test_the_proof_names_place_runner_up_and_way_as_the_command_does(
     assert f"{told['nearest']['minutes']:.1f}\u00a0min" in text
     assert f"{told['runner_up']['minutes']:.1f}\u00a0min" in text
     assert f"{abs(told['slack_min']):.1f}\u00a0min {'to spare' if told['served'] else 'over'}" in text
+    assert f"Confidence {told['confidence']:.2f} of 1: " in text
     assert message(app)[0]["overlays"]["route"]["geometry"]["coordinates"] == [
         list(c) for c in told["route"]["coordinates"]
     ]

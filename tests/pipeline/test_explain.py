@@ -30,6 +30,7 @@ def view(demo_run: RunDirectory) -> ModeView:
 
 
 def test_every_cell_is_explained_by_the_number_on_the_map(demo_run: RunDirectory, view: ModeView) -> None:
+    portrait = demo_run.portrait.set_index("h3_cell")
     for _, row in demo_run.cells.iloc[::6].iterrows():
         told = explain_cell(demo_run, row["h3_cell"], view=view)
         json.dumps(told, allow_nan=False)
@@ -37,6 +38,8 @@ def test_every_cell_is_explained_by_the_number_on_the_map(demo_run: RunDirectory
             published = row[f"walk_{name}_minutes"]
             assert category["minutes"] == (None if np.isnan(published) else published)
             assert category["served"] == (published <= 15)
+            trusted = portrait.loc[row["h3_cell"], [f"walk_{name}_confidence", f"walk_{name}_because"]]
+            assert [category["confidence"], category["confidence_because"]] == trusted.tolist()
             if category["nearest"] and category["runner_up"]:
                 assert category["nearest"]["id"] != category["runner_up"]["id"]
                 assert category["nearest"]["minutes"] <= category["runner_up"]["minutes"]

@@ -87,10 +87,12 @@ def confidence(context: Context) -> None:
         st.metric(t("about.rejected"), f"{t.number(int(rejected.sum()))} / {t.number(len(places))}")
     st.caption(t("about.confidence_note"))
     counts = places["category"].value_counts()
+    figures = summary["modes"][context.view.mode]["categories"]
     table = pd.DataFrame(
         {
             t("cell.place"): [name_of(context, c) for c in run.categories],
             t("about.places"): [t.number(int(counts.get(c, 0))) for c in run.categories],
+            t("about.trust"): [t.number(figures[c].get("confidence_mean"), 2) for c in run.categories],
         }
     )
     st.table(table.set_index(t("cell.place")))

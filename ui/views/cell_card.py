@@ -104,6 +104,9 @@ def proof(context: Context, category: str) -> None:
     if fix is not None:
         length = t.number(max(float(fix["length_m"]), 1.0))
         lines.append(t(f"proof.fix_{fix['kind']}", minutes=t.minutes(fix["minutes"]), metres=length))
+    if told["confidence"] is not None:
+        why = t(f"proof.because_{told['confidence_because'] or 'nothing'}")
+        lines.append(t("proof.confidence", value=t.number(told["confidence"], 2), why=why))
     st.markdown("\n".join(f"- {line}" for line in lines))
 
 

@@ -117,6 +117,9 @@ def test_errors() -> None:
         completeness(places(), pd.DataFrame({"category": ["shops"], "known": [1], "zone": ["north"]}))
     with pytest.raises(SchemaError, match="at least 0"):
         completeness(places(), pd.DataFrame({"category": ["shops"], "known": [-1]}))
+    for number in (NAN, float("inf")):  # one among good ones
+        with pytest.raises(SchemaError, match="finite"):
+            completeness(places(), pd.DataFrame({"category": ["shops", "pubs"], "known": [3.0, number]}))
     with pytest.raises(SchemaError, match="'known'"):
         completeness(places(), pd.DataFrame({"category": ["shops"]}))
     with pytest.raises(InputError, match="neighbour"):

@@ -275,6 +275,7 @@ def test_ferries_wait_once_and_only_where_asked() -> None:
     assert seconds(network, "A", "B") == 288.0
     assert network.dropped["ways"]["ferry"] == 2
     network = build("walk", GATED, ways, profile={"ferries": True, "ferry_wait_s": 60.0})
+    assert network.dropped["ways"]["ferry"] == 0
     assert seconds(network, "A", "B") == pytest.approx(180.0)
     assert seconds(network, "B", "A") == pytest.approx(180.0)
 

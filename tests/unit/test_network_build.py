@@ -15,7 +15,7 @@ from engine.network.profile import ModeProfile
 from engine.network.quality import quality_report
 from engine.network.street_network import StreetNetwork
 from engine.osm_extract import OsmExtract
-from tests.osm_town import DEGREE_M, build, extract_of, seconds, streets
+from tests.osm_town import DEGREE_M, build, extract_of, plain_extract, seconds, streets
 
 STREET = {"highway": "residential"}
 PLAZA = {"highway": "pedestrian", "area": "yes"}
@@ -90,9 +90,20 @@ def test_only_the_largest_strong_component_stays() -> None:
     assert {chr(i) for i in network.node_id} <= set("ABEF")
     dropped = network.dropped["components"]
     assert (dropped["number"], dropped["nodes_kept"], dropped["nodes_dropped"]) == (3, 4, 3)
-    assert dropped["km_dropped"] == pytest.approx(0.2, abs=1e-3)
+    assert (dropped["km_kept"], dropped["km_dropped"]) == (0.4, 0.2)
     on_foot = build("walk", drawing, ways)
     assert on_foot.dropped["components"]["nodes_dropped"] == 2
+    metres = build("street30", drawing, ways, cell_m=33.337).dropped["components"]
+    assert (metres["km_kept"], metres["km_dropped"]) == (0.133, 0.067)  # told to the metre
+    assert dropped["next_largest_nodes"] == [2, 1]
+
+
+def test_a_wait_where_two_nodes_lie_in_one_place_leaves_both_directions_open() -> None:
+    at = {1: (0.0, 0.0), 2: (100 / DEGREE_M, 0.0), 3: (100 / DEGREE_M, 0.0), 4: (200 / DEGREE_M, 0.0)}
+    extract = plain_extract(at, [([1, 2], STREET), ([2, 3], {**STREET, "name": "x"}), ([3, 4], STREET)])
+    network = build_network(extract, ModeProfile.default("walk", signal_delay_s=10.0))
+    assert len(network.node_id) == 4
+    assert network.forward_ms.tolist() == network.backward_ms.tolist() == [72_000, 0, 72_000]
 
 
 def test_an_extract_without_streets_gives_an_empty_network() -> None:
@@ -206,6 +217,9 @@ AB...C
     ways = [("AB", STREET), ("BCEDB", PLAZA)]
     network = build("walk", drawing, [*ways, ("XF", {"highway": "steps"})])
     assert seconds(network, "B", "X") == pytest.approx(np.hypot(100, 200) * 0.72, abs=0.1)
+    for stair in ("FYX", "XYF"):  # whichever end comes up, and not a bend on the way
+        bent = build("walk", drawing.replace("D...E", "DY..E"), [*ways, (stair, {"highway": "steps"})])
+        assert seconds(bent, "B", "X") == pytest.approx(np.hypot(100, 200) * 0.72, abs=0.1)
 
 
 def test_a_path_that_ends_inside_a_plaza_where_only_stairs_go_on_is_joined_for_cyclists() -> None:

@@ -158,6 +158,13 @@ def test_plain_tables_make_a_network() -> None:
     assert network.forward_ms.tolist() == [60_000, 50_000]
     assert network.backward_ms.tolist() == [72_000, -1]
     assert shapely.get_num_coordinates(network.geometry).tolist() == [2, 2]
+    assert network.streets["osm_way"].tolist() == [0, 0]  # of no way
+
+
+def test_nothing_takes_no_time_and_no_length() -> None:
+    network = from_tables(NODES, EDGES.assign(length_m=0.0, travel_time_ms=0), "walk")
+    assert network.length_m.tolist() == [0, 0]
+    assert (network.forward_ms.tolist(), network.backward_ms.tolist()) == ([0, 0], [0, -1])
 
 
 def test_csv_there_and_back(tmp_path: Path) -> None:
@@ -201,10 +208,12 @@ def test_parallel_streets_and_loops_stay_apart() -> None:
         (NODES, EDGES.assign(to_node=[2, 1, 9]), "no node carries"),
         (NODES, EDGES.assign(from_node=["a", 2, 2]), "whole number"),
         (NODES, EDGES.drop(columns="travel_time_ms"), "travel_time_ms"),
-        (NODES, EDGES.assign(travel_time_ms=[1, -5, 3]), "0 or more"),
-        (NODES, EDGES.assign(length_m=[1, np.nan, 3]), "0 or more"),
+        (NODES, EDGES.assign(travel_time_ms=[1, -5, 3]), "travel_time_ms of row 1 is -5.*0 or more"),
+        (NODES, EDGES.assign(length_m=[1, np.nan, 3]), "length_m of row 1 is nan.*0 or more"),
+        (NODES, EDGES.assign(length_m=[1, 2, -3]), "length_m of row 2 is -3"),
         (NODES.drop(columns="node_id"), EDGES, "node_id"),
-        (NODES, EDGES.assign(geometry=[shapely.Point(0, 0)] * 3), "LineString"),
+        (NODES, EDGES.assign(geometry=[shapely.Point(0, 0)] * 3), "row 0 is a Point; expected LineString"),
+        (NODES, EDGES.assign(geometry=[None, None, shapely.Point(0, 0)]), "row 2 is a Point"),
     ],
 )
 def test_tables_that_make_no_network(nodes: pd.DataFrame, edges: pd.DataFrame, match: str) -> None:

@@ -12,6 +12,7 @@ import networkx as nx
 import numpy as np
 import osmium
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,13 +21,13 @@ from engine.network.build import build_network
 from engine.network.exchange import from_tables, to_tables
 from engine.network.geodesy import great_circle, hilbert_order
 from engine.network.profile import ModeProfile
-from engine.network.slope import cycling_factor, tobler_factor
+from engine.network.slope import MAX_SLOPE, cycling_factor, slope_profile, tobler_factor
 from engine.network.speed import assumed_limits, parse_limit, posted_limits, way_speeds
 from engine.network.street_network import StreetNetwork
 from engine.network.tags import TagColumns
 from engine.osm_extract import OsmExtract
 from pipelines.sources.osm_file import read_raw
-from tests.osm_town import plain_extract
+from tests.osm_town import DEGREE_M, plain_extract
 
 SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 MODES = st.sampled_from(["walk", "bike", "street30"])
@@ -399,3 +400,47 @@ def test_whatever_libosmium_writes_is_read_back(nodes, ways, dense: bool) -> Non
     ]
     assert found == [refs for _, (refs, _) in sorted(ways.items())]
     assert raw.way_tags.dicts(np.arange(len(ways))) == [tags for _, (_, tags) in sorted(ways.items())]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.lists(st.floats(3.0, 130.0), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.floats(-0.2, 0.2),
+    st.floats(-0.5, 0.5),
+)
+def test_a_piece_has_the_slope_of_the_thirty_metres_about_its_middle(
+    ways: list[list[float]], rise: float, bend: float
+) -> None:
+    """Ways apart from each other on a terrain that bends: each piece is asked of its own way alone."""
+    begin = np.arange(len(ways)) * 2000.0
+    stops = [b + np.concatenate([[0.0], np.cumsum(w)]) for b, w in zip(begin, ways, strict=True)]
+
+    def height(m: np.ndarray) -> np.ndarray:
+        own = np.floor((m + 500) / 2000)
+        here = m - 2000 * own
+        return 40 + rise * here + bend * (here / 100) ** 2 + own * 7
+
+    node = np.concatenate(stops)
+    a = np.concatenate([np.arange(len(s) - 1) + k for s, k in zip(stops, _starts(stops), strict=True)])
+    length = np.concatenate([np.array(w) for w in ways])
+    found = slope_profile(
+        node / DEGREE_M, np.zeros(len(node)), (a, a + 1), way=np.repeat(np.arange(len(ways)), [len(w) for w in ways]),
+        length_m=length, lifted=np.zeros(len(a), bool), elevation=lambda lon, _: height(lon * DEGREE_M),
+    )  # fmt: skip
+    expected = []
+    for own, first in zip(stops, begin, strict=True):
+        cut = [np.linspace(p, q, int(np.ceil((q - p) / 30)) + 1) for p, q in pairwise(own)]
+        known = np.unique(np.concatenate(cut))
+        for marks in cut:
+            for middle in (marks[:-1] + marks[1:]) / 2:
+                low = min(max(middle - 15, first), max(own[-1] - 30, first))
+                high = min(low + 30, own[-1])
+                up = np.interp([low, high], known, height(known))
+                expected.append((up[1] - up[0]) / 30)
+    assert found.slope == pytest.approx(np.clip(expected, -MAX_SLOPE, MAX_SLOPE), abs=1e-6)
+    assert found.node_m == pytest.approx(height(node), abs=1e-6)
+    assert found.capped == np.count_nonzero(np.abs(np.array(expected)) > MAX_SLOPE)
+
+
+def _starts(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(p) for p in parts])])[:-1]

@@ -1,4 +1,4 @@
-"""Ways across areas are the shortest inside them, as found by asking of every two points whether they see each other."""
+"""Ways across areas are the shortest inside them, found by asking of every two points whether they see each other."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -161,10 +163,16 @@ ALL = ("add", "remove", "resize", "retime", "faster", "slower", "cut", "close")
 
 
 @laws
-@given(city(), st.data())
+@given(city(), st.data(), st.booleans())
 def test_any_sequence_of_edits_and_undos_equals_a_full_recomputation(
-    start: dict[str, ModeTables], data: st.DataObject
+    start: dict[str, ModeTables], data: st.DataObject, one_by_one: bool
 ) -> None:
+    """Places that a changed street concerns are counted one by one, however many they are, or all anew."""
+    with patch("engine.proposals.live._MANY", 1.0 if one_by_one else 0.0):
+        _edit_and_compare(start, data)
+
+
+def _edit_and_compare(start: dict[str, ModeTables], data: st.DataObject) -> None:
     live = Live(start, CUTOFFS)
     history = [start]
     for _ in range(data.draw(st.integers(1, 6))):

@@ -299,6 +299,7 @@ def remembering(free: StreetNetwork, rules: list[tuple[str, list[int]]]) -> dict
             if ms >= 0:
                 moves[tail].append((head, row.osm_way - 1, ms))
     best: dict[tuple[int, int], float] = {}
+    states = nx.DiGraph()
     for start in GRID:
         done: set[tuple[int, tuple[int, ...]]] = set()
         heap: list[tuple[int, int, tuple[int, ...]]] = [(0, start, ())]
@@ -308,7 +309,6 @@ def remembering(free: StreetNetwork, rules: list[tuple[str, list[int]]]) -> dict
                 continue
             done.add((node, past))
             best.setdefault((start, node), ms)
-            stuck = bool(moves[node])
             for head, street, more in moves[node]:
                 if past and street == past[-1]:
                     if _on_course(past, node, rules):
@@ -316,8 +316,11 @@ def remembering(free: StreetNetwork, rules: list[tuple[str, list[int]]]) -> dict
                 elif any(_breaks(rule, past, node, street) for rule in rules):
                     continue
                 heappush(heap, (ms + more, head, (*past, street)[-4:]))
-                stuck = False
-            assume(not stuck)  # whoever may only turn round at once is in no strong component
+                states.add_edge((node, past), (head, (*past, street)[-4:]))
+            states.add_node((node, past))
+    # whoever may only turn round, at once or between two junctions, is in no strong component
+    reached = {node for _, node in best}
+    assume(all({node for node, _ in last} == reached for last in nx.attracting_components(states)))
     return best
 
 

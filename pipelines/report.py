@@ -42,6 +42,21 @@ def headline(run: RunDirectory) -> str:
     return "\n".join([*lines, *(f"  ! {w}" for w in warnings(run))])
 
 
+def _of_people(moved: Mapping[str, Any]) -> list[str]:
+    """What the residents' figures leave out."""
+    found = []
+    if (n := moved.get("without_income", 0.0)) >= 1:
+        found.append(
+            f"{n:,.0f} of {moved['inside']:,.0f} residents live where no income is known: figures by income leave "
+            "them out"
+        )
+    if n := moved.get("source", {}).get("residents_without_place", 0):
+        found.append(
+            f"{n:,.0f} residents stand in rows of the file that have no usable outline: they are nowhere"
+        )
+    return found
+
+
 def _beside(row: Mapping[str, Any]) -> str:
     """A published figure, ours beside it, and why the two may differ."""
     low, high, ours = (_figure(row[k], row["unit"]) for k in ("published_low", "published_high", "ours"))
@@ -83,6 +98,7 @@ def warnings(run: RunDirectory) -> list[str]:
                 f"{_MODES.get(mode, mode)}: {rejected} of {places} places are too far from a street to be reached; "
                 "opportunities.parquet gives the reasons"
             )
+    found += _of_people(reports.get("population") or {})
     blind, cells = run.summary["cells_no_network"], run.summary["cells"]
     if blind > _NO_STREET * cells:
         found.append(f"{blind} of {cells} cells have no street near: parks and water, or a gap in the data")

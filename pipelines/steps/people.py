@@ -78,9 +78,16 @@ def population_artifact(
             "nearest": moved.nearest,
             "by_area": moved.by_area,
             "missing": moved.missing,
+            "without_income": _without(moved.table, settings.income_column),
+            "source": dict(people.attrs.get("report", {})),
         }
 
     return ctx.artifact(step, needs, build)
+
+
+def _without(table: pd.DataFrame, column: str | None) -> float:
+    """Residents of cells where a mean is not known for anybody."""
+    return float(table.loc[table[column].isna(), "population"].sum()) if column else 0.0
 
 
 def _buildings(extract: Artifact) -> gpd.GeoDataFrame:

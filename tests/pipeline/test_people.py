@@ -116,5 +116,7 @@ def test_tracts_with_ages_and_incomes_by_area_and_by_buildings(
             assert -1 < figures["equity"]["concentration"] < 1
             assert figures["equity"]["palma_income"] > 0
     assert not np.allclose(by_area.cells["population"], by_floor.cells["population"])
+    assert by_area.manifest["reports"]["population"]["source"]["rows_without_income"] == 0
+    assert by_area.manifest["reports"]["population"]["without_income"] == 0
     empty = by_floor.cells["population"] == 0
     assert (by_area.cells.loc[empty, "population"] > 0).any(), "nobody lives where no building stands"

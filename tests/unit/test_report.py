@@ -17,6 +17,7 @@ def run_of(
     blind: int = 0,
     parks: tuple[str, ...] = (),
     empty: int = 0,
+    people: dict[str, Any] | None = None,
 ) -> RunDirectory:
     reports: dict[str, Any] = {
         "opportunities": {
@@ -26,6 +27,8 @@ def run_of(
         },
         "network_walk": {"dropped": {"components": {"km_kept": 90.0, "km_dropped": km_dropped}}},
     }
+    if people is not None:
+        reports["population"] = people
     summary = {"cells": 100, "cells_no_network": blind, "parks_without_entrance": list(parks)}
     found = SimpleNamespace(
         modes=["walk"], categories=["shops", "schools"], manifest={"reports": reports}, summary=summary
@@ -62,3 +65,12 @@ def test_places_that_take_nobody_are_said() -> None:
     assert one.startswith("shops: 1 place of which the source states a capacity of 0: not counted")
     (two,) = warnings(run_of(empty=2))
     assert two.startswith("shops: 2 places")
+
+
+def test_residents_that_figures_leave_out_are_said() -> None:
+    people = {"inside": 2000.0, "without_income": 0.2, "source": {"residents_without_place": 0}}
+    assert warnings(run_of(people=people)) == []
+    people = {"inside": 2000.0, "without_income": 150.0, "source": {"residents_without_place": 7}}
+    income, nowhere = warnings(run_of(people=people))
+    assert income.startswith("150 of 2,000 residents live where no income is known")
+    assert nowhere.startswith("7 residents stand in rows of the file")

@@ -259,6 +259,13 @@ class Run:
             return {}
         return dict(json.loads((self.directory.path / name).read_text("utf-8")))
 
+    @property
+    def site_budget(self) -> dict[str, Any]:
+        """``sites_budget.json``: how one sum is divided between kinds; empty where the run has none."""
+        if not self.directory.has("sites_budget.json"):
+            return {}
+        return dict(json.loads((self.directory.path / "sites_budget.json").read_text("utf-8")))
+
     @cached_property
     def further_counts(self) -> tuple[str, ...]:
         """Counts of people that the run carries besides residents: poor households, ages and the like."""

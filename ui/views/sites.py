@@ -15,6 +15,7 @@ from ui.layers.features import as_points, table_geojson
 from ui.map.component import show_curve
 from ui.session import Context, change, current, from_widget, seeded, translator
 from ui.views.mapping import MapOptions, draw_map, site_labels
+from ui.views.site_questions import bend_caption, questions, unit_name
 from ui.views.text import plain
 
 NEW_COLOUR, LOCKED_COLOUR = "#7b2d8b", "#4a4a4a"
@@ -47,9 +48,12 @@ def sites() -> None:
     with right:
         data = curve_data(context, kind, facts, table, count=count)
         show_curve(data, served=serve(), key="map", on_count=_take_count)
+        if bend := bend_caption(context, facts):
+            st.caption(bend)
         st.caption(t("sites.method", method=plain(t.said("searched", str(facts.get("method", "–"))))))
     site_table(context, kind, table, count=count)
     exports(context, kind, table[table["rank"] <= count])
+    questions(context, kind, facts)
 
 
 def _take_count() -> None:
@@ -64,14 +68,14 @@ def curve_data(
     """What the curve is told: figures as in ``sites_{kind}.json``."""
     t = context.t
     curve = facts.get("curve") or [0.0]
-    unit = "residents" if context.run.residents is not None else "cells"
-    total = float(context.run.weight.sum()) if kind != "trees" else 0.0
+    counted, text = value_text(context, kind, facts)
     locked = int(table["locked"].sum())
     gap = facts.get("gap")
     return {
         "language": t.language,
         "curve": [float(v) for v in curve],
-        "total": total,
+        "total": float(context.run.weight.sum()) if counted else 0.0,
+        "bend": int(facts.get("bend") or 0),
         "count": min(count, len(curve) - 1),
         "key": [
             [NEW_COLOUR, t("sites.new")],
@@ -81,12 +85,30 @@ def curve_data(
             "title": t.known("site", kind),
             "slider": t("sites.slider"),
             "plot": t("sites.plot"),
-            "value": t("sites.value_trees" if kind == "trees" else f"sites.value_{unit}"),
-            "value_of": t(f"sites.value_of_{unit}"),
+            "value": text,
+            "value_of": text,
             "proof": proof(context, gap, count=len(curve) - 1),
             "axis": t("sites.axis"),
         },
     }
+
+
+def value_text(context: Context, kind: str, facts: dict[str, Any]) -> tuple[bool, str]:
+    """
+    Whether the curve counts residents (or cells) served, so that they can be told as a share of all, and its text.
+
+    It does not where people count by need, stream by stream, by the minutes they walk, or are vehicles or another
+    column of the population.
+    """
+    t, unit = context.t, str(facts.get("unit", ""))
+    if kind == "trees":
+        return False, t("sites.value_trees")
+    if facts.get("sense") == "min":
+        return False, t("sites.value_minutes")
+    asked = context.run.manifest["config"].get("sites", {}).get(kind, {})
+    if asked.get("equity_aversion") or asked.get("streams") or unit not in ("residents", "cells"):
+        return False, t("sites.value_weighed").replace("{unit}", unit_name(context, unit))
+    return (False, t(f"sites.value_{unit}")) if kind == "green" else (True, t(f"sites.value_of_{unit}"))
 
 
 def proof(context: Context, gap: float | None, *, count: int) -> str:

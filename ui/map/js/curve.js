@@ -20,7 +20,7 @@ export class Curve {
 
   get count() { return Number(this.slider.value); }
 
-  // data: language, texts, curve (value after each site), total, count, colours of the key.
+  // data: language, texts, curve (value after each site), bend (site after which further ones add least), total, count, colours of the key.
   update(data) {
     this.data = data;
     this.whole = new Intl.NumberFormat(data.language, { maximumFractionDigits: 0, roundingMode: "halfEven" });
@@ -46,10 +46,12 @@ export class Curve {
     const y = (v) => HEIGHT - 6 - ((v - low) / Math.max(top - low, 1e-9)) * (HEIGHT - ROOM);
     const points = curve.map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`);
     const level = (v) => svg("text", { x: 4, y: Math.max(11, y(v) - 4), class: "level" }, this.whole.format(v));
+    const { bend } = this.data, bent = bend > 0 && bend < curve.length - 1;
     this.plot.replaceChildren(
       svg("line", { x1: 0, x2: width, y1: y(top), y2: y(top), class: "rule" }),
       svg("polygon", { points: [`${x(0)},${HEIGHT}`, ...points.slice(0, n + 1), `${x(n).toFixed(1)},${HEIGHT}`].join(" "), fill: "#7b2d8b", "fill-opacity": 0.18 }),
       svg("polyline", { points: points.join(" "), fill: "none", stroke: "#7b2d8b", "stroke-width": 2 }),
+      ...(bent ? [svg("line", { x1: x(bend), x2: x(bend), y1: y(curve[bend]), y2: HEIGHT, stroke: "#4a4a4a", "stroke-dasharray": "3 3" })] : []),
       svg("circle", { cx: x(n), cy: y(curve[n]), r: 4.5, fill: "#7b2d8b", stroke: "#fff", "stroke-width": 1.5 }),
       level(curve[0]), svg("text", { x: width - 4, y: 11, "text-anchor": "end", class: "level" }, this.whole.format(top)),
     );

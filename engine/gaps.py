@@ -33,6 +33,7 @@ GAP_COLUMNS = (
     "category",
     "cells",
     "h3_cells",
+    "neighbourhood",
     "area_km2",
     "residents",
     "mean_minutes",
@@ -70,8 +71,8 @@ def find_gaps(
     Parameters
     ----------
     cells
-        The contract's columns: ``h3_cell``, geometry, ``M_C_minutes``; ``population``, ``no_network`` and
-        ``edge_affected`` where known. Cells without streets are in no gap.
+        The contract's columns: ``h3_cell``, geometry, ``M_C_minutes``; ``population``, ``neighbourhood``,
+        ``no_network`` and ``edge_affected`` where known. Cells without streets are in no gap.
     mode
         ``walk``, ``bike`` or ``street30``.
     categories
@@ -89,7 +90,8 @@ def find_gaps(
     -------
     geopandas.GeoDataFrame
         One row a gap (`GAP_COLUMNS`), by category, the categories in their order and `ALL` last, then by
-        ``rank`` (1 is the worst). ``burden`` is residents (or cells) × minutes over; EPSG:4326.
+        ``rank`` (1 is the worst). ``burden`` is residents (or cells) × minutes over, ``neighbourhood`` where most of
+        its residents are; EPSG:4326.
 
     Raises
     ------
@@ -131,6 +133,7 @@ class _Table(NamedTuple):
     people: _Floats | None
     streets: npt.NDArray[np.bool_]
     edge: npt.NDArray[np.bool_]
+    neighbourhood: npt.NDArray[np.object_] | None
 
 
 def _table(
@@ -159,6 +162,7 @@ def _table(
         residents_of(cells),
         ~flag_of(cells, "no_network"),
         flag_of(cells, "edge_affected"),
+        cells["neighbourhood"].to_numpy(dtype=object) if "neighbourhood" in cells.columns else None,
     )
 
 
@@ -242,6 +246,7 @@ def _gap(
         "category": name,
         "cells": len(rows),
         "h3_cells": ";".join(sorted(table.cell[rows])),
+        "neighbourhood": _where(table, weight, rows),
         "area_km2": float(shapely.area(table.metres[rows]).sum() / 1e6),
         "residents": None if table.people is None else float(weight.sum()),
         "mean_minutes": float((far * weight).sum() / weight.sum()),
@@ -254,6 +259,14 @@ def _gap(
         "geometry": shapely.union_all(table.outline[rows]),
     }
     return gap | {"why": _why(gap, table)}
+
+
+def _where(table: _Table, weight: _Floats, rows: npt.NDArray[np.int64]) -> str:
+    """The neighbourhood in which most of a gap's residents (or cells) are; empty where none is known."""
+    if table.neighbourhood is None:
+        return ""
+    named = pd.Series(weight, index=table.neighbourhood[rows]).groupby(level=0).sum()
+    return "" if named.empty else str(named.sort_index().idxmax())
 
 
 def _ranked(gaps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -270,6 +283,7 @@ def _why(gap: dict[str, Any], table: _Table) -> str:
     people = gap["residents"]
     where = _count(gap["cells"], "cell")
     who = where if people is None else f"{_count(round(people), 'resident')} in {where}"
+    who = f"{gap['neighbourhood']}, {who}" if gap["neighbourhood"] else who
     what = inside_a_sentence(table.labels.get(gap["category"], gap["category"]))
     if gap["category"] == ALL:
         named = [inside_a_sentence(table.labels.get(n, n)) for n in gap["missing"].split(";") if n]

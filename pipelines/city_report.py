@@ -266,7 +266,9 @@ class _Report:
             return f"{title}<p>{w('no_gap')}</p>"
         rows = [
             [
-                f"{self.labels[g.category]} {g.rank}",
+                ", ".join(
+                    filter(None, (f"{self.labels[g.category]} {g.rank}", getattr(g, "neighbourhood", "")))
+                ),
                 self._who(g),
                 w.number(g.mean_minutes, 1),
                 w.number(g.minutes_over, 1),

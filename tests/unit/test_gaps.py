@@ -109,6 +109,16 @@ def test_the_sentence_warns_of_the_edge() -> None:
     )
 
 
+def test_a_gap_lies_in_the_neighbourhood_of_most_of_its_residents() -> None:
+    """Two cells of Bonfim with 3 residents each, one of Sé with 10, one of none; without residents cells count."""
+    table = city(line(4), walk_shops_minutes=[20.0] * 4, neighbourhood=["Bonfim", "Bonfim", "Sé", None])
+    gap = find_gaps(table.assign(population=[3, 3, 10, 40]), mode="walk").iloc[0]
+    assert gap["neighbourhood"] == "Sé"
+    assert gap["why"].startswith("Sé, 56 residents in 4 cells: ")
+    assert find_gaps(table, mode="walk")["neighbourhood"].tolist() == ["Bonfim"]
+    assert find_gaps(table.drop(columns="neighbourhood"), mode="walk")["neighbourhood"].tolist() == [""]
+
+
 def test_a_large_gap_is_cut_into_connected_parts_that_lose_nothing() -> None:
     cells = sorted(h3.grid_disk(MIDDLE, 6))
     table = city(cells, population=[1.0] * len(cells), walk_shops_minutes=[20.0] * len(cells))

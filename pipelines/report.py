@@ -42,6 +42,13 @@ def headline(run: RunDirectory) -> str:
     return "\n".join([*lines, *(f"  ! {w}" for w in warnings(run))])
 
 
+def _left_out(reasons: Mapping[str, int]) -> str:
+    """Where a category's places are: not in the data, or all left out, and why."""
+    if not reasons:
+        return "in the data"
+    return f"remain, all were left out ({', '.join(f'{why} {n}' for why, n in sorted(reasons.items()))})"
+
+
 def _of_people(moved: Mapping[str, Any]) -> list[str]:
     """What the residents' figures leave out."""
     found = []
@@ -73,7 +80,7 @@ def warnings(run: RunDirectory) -> list[str]:
     reports = run.manifest["reports"]
     opportunities = reports["opportunities"]
     found = [
-        f"no {name} in the data: their figures are empty, not bad"
+        f"no {name} {_left_out(opportunities['dropped'].get(name, {}))}: their figures are empty, not bad"
         for name in run.categories
         if not opportunities["places"].get(name)
     ]

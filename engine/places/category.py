@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from engine.errors import InputError
+from engine.places.school import LEVELS
 
 TagFilter = Mapping[str, frozenset[str] | None]
 """Accepted values of each tag key; None accepts any value but ``no``."""
@@ -203,7 +204,8 @@ def parse_category(name: str, mapping: Mapping[str, Any]) -> Category:
             values[key] = _number(value, name, key)
         elif key != "label":
             values[key] = _text(value, name, key)
-    _check_streams(values.get("streams", ()), name)
+    _check_words(values.get("streams", ()), STREAMS, name, "stream")
+    _check_words(values.get("levels", ()), LEVELS, name, "school level")
     return Category(name=name, **values)
 
 
@@ -265,10 +267,11 @@ def _check_name(name: str) -> None:
         raise InputError(msg)
 
 
-def _check_streams(streams: Iterable[str], name: str) -> None:
-    for stream in streams:
-        if stream not in STREAMS:
-            msg = f"category {name}: unknown stream {stream!r}; expected some of {', '.join(STREAMS)}"
+def _check_words(words: Iterable[str], known: Sequence[str], name: str, what: str) -> None:
+    """A word that no place has would leave the category empty without a word."""
+    for word in words:
+        if word not in known:
+            msg = f"category {name}: unknown {what} {word!r}; expected some of {', '.join(known)}"
             raise InputError(msg)
 
 

@@ -77,6 +77,7 @@ def test_green_of_card_is_public_and_at_least_a_tenth_of_a_hectare() -> None:
         ({"geometry": "blob"}, "point, green"),
         ({"access": "everyone"}, "customers"),
         ({"streams": ["uranium"]}, "glass"),
+        ({"levels": ["primaire"]}, "unknown school level .primaire.; expected some of kindergarten, primary"),
         ({"streams": "glass"}, "list of words"),
         ({"label_en": " "}, "expected text"),
     ],

@@ -47,6 +47,13 @@ def test_lacking_places_islands_and_rejected_places_are_said() -> None:
     assert rejected.startswith("on foot: 9 of 10 places are too far from a street")
 
 
+def test_a_category_of_which_all_places_are_left_out_says_why() -> None:
+    run = run_of(schools=0)
+    run.manifest["reports"]["opportunities"]["dropped"]["schools"] = {"private": 1, "other school level": 3}
+    (said,) = warnings(run)
+    assert said.startswith("no schools remain, all were left out (other school level 3, private 1): ")
+
+
 def test_a_network_of_tables_that_counts_no_parts_is_taken_as_whole() -> None:
     run = run_of(km_dropped=0.0, rejected=0, schools=1)
     run.manifest["reports"]["network_walk"]["dropped"] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import tomllib
 from functools import cache
@@ -71,6 +72,15 @@ class Translator:
             return _MISSING
         gap = "\u202f" if self.language == "fr" else ""
         return f"{self.number(100 * part / whole, decimals)}{gap}%"
+
+    def date(self, stamp: str) -> str:
+        """The day of an ISO date or time in words; another text as it is."""
+        try:
+            day = dt.date.fromisoformat(stamp[:10])
+        except ValueError:
+            return stamp
+        first = self.language == "fr" and day.day == 1
+        return f"{day.day}{'er' if first else ''} {self('date.months').split()[day.month - 1]} {day.year}"
 
     def said(self, table: str, sentence: str) -> str:
         """The text for a sentence of a run's files, found by its words; the sentence itself where there is none."""

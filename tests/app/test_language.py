@@ -79,3 +79,16 @@ def test_one_is_not_many() -> None:
     assert Translator("en").counted("head.cells", 0) == "0 cells"
     assert Translator("fr").counted("head.cells", 0) == "0 maille"
     assert Translator("fr").counted("head.cells", 1200) == "1\u202f200 mailles"
+
+
+@pytest.mark.parametrize(
+    ("language", "stamp", "words"),
+    [
+        ("fr", "2020-07-20T10:27:03Z", "20 juillet 2020"),
+        ("fr", "2021-08-01", "1er août 2021"),
+        ("en", "2021-08-01", "1 August 2021"),
+        ("en", "spring 2019", "spring 2019"),
+    ],
+)
+def test_a_date_is_written_in_words(language: str, stamp: str, words: str) -> None:
+    assert Translator(language).date(stamp) == words

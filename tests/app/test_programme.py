@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import geopandas as gpd
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from tests.app.pages_driver import opened, words
 from ui.language import Translator
 from ui.programme import Shown, bike_km, limit30_percent, shown, sorting_stations, targets
 from ui.runs import Run
-from ui.views.programme import bounds, closing
+from ui.views.programme import bounds, closing, in_paris
 
 T = Translator("en")
 
@@ -59,3 +61,12 @@ def test_what_is_said_follows_from_the_bounds(found: Shown, shows: str, closes: 
     target = targets()[0]
     assert bounds(found, target, T) == shows
     assert closes in closing(found, target, T)
+
+
+def test_paris_s_targets_claim_no_gap_elsewhere(app: AppTest, run: Run) -> None:
+    opened(app, "programme", lang="en")
+    assert not in_paris(run)
+    (table,) = app.table
+    assert list(table.value.columns) == ["Paris announced", "The data show here"]
+    assert not app.get("progress")
+    assert "missing" not in words(app)

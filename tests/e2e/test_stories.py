@@ -106,6 +106,15 @@ def test_back_returns_from_a_street_that_was_searched(page: Page, server: Server
     until(page, lambda: camera(page) == before, "the place before the search")
 
 
+def test_the_field_for_files_speaks_the_language_of_the_page(page: Page, server: Server) -> None:
+    open_map(page, server, "proposals?lang=fr")
+    field = page.get_by_test_id("stFileUploader")
+    expect(field).to_contain_text("Choisir un fichier")
+    expect(field).not_to_contain_text("Upload")
+    expect(field).not_to_contain_text("per file")
+    expect(field.locator("input")).to_have_attribute("aria-label", "Choisir un fichier")
+
+
 def test_the_address_keeps_its_camera_when_the_server_rewrites_it(page: Page, server: Server) -> None:
     open_map(page, server, "?lang=en")
     before = camera(page)

@@ -50,13 +50,13 @@ def sources(run: Run, t: Translator) -> None:
     """Sources with dates, licences and digests; attribution in full."""
     st.markdown(f"### {t('about.sources')}")
     osm = run.manifest.get("osm", {})
-    st.markdown(t("about.osm", date=plain(str(osm.get("timestamp") or t("programme.no_date")))))
+    st.markdown(t("about.osm", date=plain(t.date(str(osm.get("timestamp") or t("programme.no_date"))))))
     rows = [
         {
             t("about.role"): t.known("role", str(entry.get("role", ""))),
             t("about.address"): public_address(str(entry.get("address", ""))),
             t("about.licence"): str(entry.get("licence", "")) or "–",
-            t("about.size"): f"{t.number(float(entry.get('size') or 0) / 1e6, 2)} MB",
+            t("about.size"): t("about.megabytes", count=t.number(float(entry.get("size") or 0) / 1e6, 2)),
             "SHA-256": str(entry.get("sha256", ""))[:12] + "…",
         }
         for entry in run.manifest.get("inputs", [])
@@ -161,7 +161,9 @@ def computed(run: Run, t: Translator) -> None:
         t(
             "about.computed_note",
             version=plain(str(manifest.get("version", ""))),
-            created=plain(str(manifest.get("created", ""))[:16].replace("T", " ")),
+            created=plain(
+                f"{t.date(str(manifest.get('created', '')))}, {str(manifest.get('created', ''))[11:16]}"
+            ),
             digest=plain(str(manifest.get("config_digest", ""))[:16]),
         )
     )

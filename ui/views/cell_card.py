@@ -44,7 +44,7 @@ def cell_card(context: Context) -> None:
         return
     cell = run.cells.iloc[row]
     st.markdown(f"### {t('cell.heading')} `{view.cell}`")
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="small"):
         if run.residents is not None:
             st.metric(t("cell.residents"), t.number(run.residents[row]))
         else:

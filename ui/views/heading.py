@@ -28,6 +28,6 @@ def facts(context: Context) -> list[str]:
 
 
 def data_stamp(context: Context) -> str | None:
-    """Day of the run's streets and places, None where no source tells it."""
+    """Day of the run's streets and places in words, None where no source tells it."""
     stamp = context.run.manifest.get("osm", {}).get("timestamp")
-    return str(stamp)[:10] if stamp else None
+    return context.t.date(str(stamp)) if stamp else None

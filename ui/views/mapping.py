@@ -48,6 +48,8 @@ class MapOptions:
         The figures are gains and losses.
     on_chosen
         Called before the rerun that follows a click; by default the cell is chosen.
+    words
+        Words of Streamlit's own fields on the page in the page's language: selector, attribute or "", text.
     """
 
     key: str = "map"
@@ -59,6 +61,7 @@ class MapOptions:
     values: npt.NDArray[np.float64] | None = None
     change: bool = False
     on_chosen: Callable[[], None] | None = None
+    words: Sequence[tuple[str, str, str]] = ()
 
 
 def draw_map(context: Context, options: MapOptions | None = None, *, view: View | None = None) -> Any:
@@ -77,6 +80,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         "linked": options.linked,
         "dim": options.dim,
         "badges": list(options.badges),
+        "words": list(options.words),
         "bounds": [[west, south], [east, north]],
         "files": {"cells": files.cells, "streets": files.streets, "names": files.names},
         "filesAt": served.files,

@@ -47,10 +47,11 @@ def card(context: Context, target: Target) -> None:
     t = context.t
     found = _shown(context.run.key, target.key, context.run)
     st.markdown(f"#### {t(f'target.{target.key}')}")
+    value, here = columns(context)
     with st.container(horizontal=True, gap="large"):
-        st.metric(t("programme.value"), announced(target, t))
-        st.metric(t("programme.shown"), bounds(found, target, t))
-    done = progress(found, target)
+        st.metric(value, announced(target, t))
+        st.metric(here, bounds(found, target, t))
+    done = progress(found, target) if in_paris(context.run) else None
     if done is not None:
         st.progress(min(1.0, done), text=t("programme.progress", share=t.share(done, 1.0)))
     st.markdown(t(f"definition.{target.key}"))
@@ -72,20 +73,30 @@ def known_date(context: Context) -> str:
     return plain(data_stamp(context) or context.t("programme.no_date"))
 
 
+def columns(context: Context) -> tuple[str, str]:
+    """What the announced figure and the run's are called: outside Paris they are of two cities."""
+    names = (
+        ("programme.value", "programme.shown")
+        if in_paris(context.run)
+        else ("programme.paris", "programme.here")
+    )
+    return context.t(names[0]), context.t(names[1])
+
+
 def programme_table(context: Context) -> pd.DataFrame:
-    """One row a target: announced, shown with bounds, what would close the gap."""
-    t = context.t
+    """One row a target: announced, shown with bounds, and in Paris what would close the gap."""
+    t, value, here = context.t, *columns(context)
     rows = []
     for target in targets():
         found = _shown(context.run.key, target.key, context.run)
-        rows.append(
-            {
-                t("programme.target"): t(f"target.{target.key}"),
-                t("programme.value"): announced(target, t),
-                t("programme.shown"): bounds(found, target, t),
-                t("programme.close"): closing(found, target, t),
-            }
-        )
+        row = {
+            t("programme.target"): t(f"target.{target.key}"),
+            value: announced(target, t),
+            here: bounds(found, target, t),
+        }
+        if in_paris(context.run):
+            row[t("programme.close")] = closing(found, target, t)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -185,7 +185,9 @@ def draft_map(context: Context, letter: str, draft: Draft, found: Outcome | None
 
     drawn = [{**f, "properties": {"label": f["properties"]["edit"]}} for f in features]
     edits = {"type": "FeatureCollection", "features": drawn}
-    options = MapOptions(overlays={"edits": edits}, on_chosen=take, values=values, change=change)
+    options = MapOptions(
+        overlays={"edits": edits}, on_chosen=take, values=values, change=change, words=uploader_words(context)
+    )
     draw_map(context, options, view=view)
 
 
@@ -346,3 +348,14 @@ def files(context: Context, letter: str, draft: Draft) -> None:
             content = sent.getvalue()
             attempt(context, lambda old: replace(draft_from_file(content, name=letter), before=old))
             st.rerun()
+
+
+def uploader_words(context: Context) -> list[tuple[str, str, str]]:
+    """The words of Streamlit's field for files, which it knows in English only."""
+    t = context.t
+    limit = t("proposals.file_limit", limit=t.number(LARGEST_UPLOAD_BYTES / 1e6))
+    return [
+        ('[data-testid="stFileUploaderDropzone"] button p', "", t("proposals.browse")),
+        ('[data-testid="stFileUploaderDropzoneInput"]', "aria-label", t("proposals.browse")),
+        ('[data-testid="stFileUploaderDropzoneInstructions"] span', "", limit),
+    ]

@@ -10,6 +10,7 @@ import { Names } from "./names.js";
 import { Overlays } from "./overlays.js";
 import { Streets } from "./streets.js";
 import { fetchNames, fetchPacked, unpackView } from "./unpack.js";
+import { speak } from "./words.js";
 
 const here = new URL(".", import.meta.url);
 const cameras = new Map();  // run → camera, so that the view survives a change of page
@@ -63,6 +64,7 @@ class ProcheMap {
     const { header } = message;
     this.header = header;
     document.documentElement.lang = header.language;
+    speak(header.words);
     this.base = new URL(`../${header.filesAt}/`, here);
     const geometry = [header.files.cells, header.files.streets].map((name) => fetchPacked(this.asset(name).href));
     if (!this.map) await this.start(header);
@@ -216,7 +218,10 @@ class ProcheMap {
     this.gone = true;
     shownMaps.delete(this);
     unfollow(this);
-    if (!shownMaps.size) forgetAddress();
+    if (!shownMaps.size) {
+      forgetAddress();
+      speak([]);
+    }
     this.legend.stop(false);
     this.legend.root.remove();
     this.resize?.disconnect();

@@ -25,9 +25,8 @@ class Mutant:
     """One fault: the bytes between two offsets of a file, replaced."""
 
     file: str
-    function: int
-    """[line] Where the function around it begins, decorators included."""
     name: str
+    """The function around it."""
     line: int
     start: int
     stop: int
@@ -107,28 +106,27 @@ def _untouched(node: ast.AST) -> list[ast.AST | None]:
     return []
 
 
-Found = tuple[ast.AST, ast.FunctionDef, str]
-"""What may be changed, the innermost function that it stands in, and that one's full name."""
+Found = tuple[ast.AST, str]
+"""What may be changed, and the full name of the innermost function that it stands in."""
 
 
 def computing(tree: ast.Module) -> Iterator[Found]:
     """Give what computes."""
     skipped = {id(n) for node in ast.walk(tree) for part in _untouched(node) if part for n in ast.walk(part)}
 
-    def within(node: ast.AST, function: ast.FunctionDef | None, name: str) -> Iterator[Found]:
+    def within(node: ast.AST, name: str, *, computes: bool) -> Iterator[Found]:
         for child in ast.iter_child_nodes(node):
             if id(child) in skipped:
                 continue
-            if isinstance(child, ast.FunctionDef):
-                yield from within(child, child, f"{name}.{child.name}")
-            elif isinstance(child, ast.ClassDef):
-                yield from within(child, function, f"{name}.{child.name}")
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                inside = isinstance(child, ast.FunctionDef) or computes
+                yield from within(child, f"{name}.{child.name}", computes=inside)
             else:
-                if function:
-                    yield child, function, name
-                yield from within(child, function, name)
+                if computes:
+                    yield child, name
+                yield from within(child, name, computes=computes)
 
-    yield from within(tree, None, "")
+    yield from within(tree, "", computes=False)
 
 
 def mutants_of(path: Path, root: Path) -> list[Mutant]:
@@ -140,17 +138,16 @@ def mutants_of(path: Path, root: Path) -> list[Mutant]:
         starts.append(starts[-1] + len(line))
     found: list[Mutant] = []
     alike: Counter[tuple[str, str, str]] = Counter()
-    for node, function, name in computing(ast.parse(raw)):
+    for node, name in computing(ast.parse(raw)):
         if not isinstance(node, ast.expr | ast.AugAssign) or PRAGMA.encode() in lines[node.lineno - 1]:
             continue
         start = starts[node.lineno - 1] + node.col_offset
         stop = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
         for twin in changed(node):
             text = ast.unparse(twin)
             key = (name, raw[start:stop].decode(), f"({text})" if isinstance(node, ast.expr) else text)
             found.append(
-                Mutant(path.relative_to(root).as_posix(), first, name.strip("."), node.lineno, start, stop,
+                Mutant(path.relative_to(root).as_posix(), name.strip("."), node.lineno, start, stop,
                        key[1], key[2], alike[key])
             )  # fmt: skip
             alike[key] += 1

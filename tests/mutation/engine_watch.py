@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-Function = tuple[str, int]
-"""A file of engine/ and the line where a function begins."""
+Function = tuple[str, str]
+"""A file of engine/ and the name of a function, with those around it."""
 
 
 def steady() -> None:
@@ -79,7 +79,8 @@ class Watch:
         """Give the function of engine/ that some code belongs to."""
         if not code.co_filename.startswith(self.engine):
             return None
-        return os.path.relpath(code.co_filename, self.root), code.co_firstlineno
+        name = code.co_qualname.replace(".<locals>", "").split(".<", 1)[0]
+        return os.path.relpath(code.co_filename, self.root), name
 
     def _in_thread(self, frame: FrameType, event: str, _: object) -> None:
         if event == "call":
@@ -156,7 +157,7 @@ class Watch:
             tests[test] = {
                 "seconds": round(self.seconds[test], 3),
                 "fixtures": {f: round(self.seconds[f], 3) for f in fixtures},
-                "functions": sorted(f"{file}:{line}" for file, line in seen),
+                "functions": sorted(f"{file}:{name}" for file, name in seen),
             }
         kernels = {f"{f[0]}:{f[1]}": sorted(f"{a}:{b}" for a, b in c) for f, c in within.items()}
         self.told.write_text(

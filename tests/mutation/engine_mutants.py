@@ -39,6 +39,7 @@ import numba
 import pytest
 from engine_faults import Mutant, sample
 from engine_watch import Chosen, Watch
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ("unit/test_*.py", "property/test_*.py", "differential/test_*.py", "pipeline/test_compare.py",
@@ -345,6 +346,8 @@ def main() -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     args.work.mkdir(parents=True, exist_ok=True)
+    only = FileLock(args.work / "lock", timeout=0)  # one at a time: they would change the same copy
+    only.acquire()
     copy = Copy(args.work.resolve())
     copy.make()
     found = mapped(copy)

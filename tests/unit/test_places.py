@@ -328,7 +328,21 @@ def test_points_of_a_file_are_no_parks() -> None:
 
 @pytest.mark.parametrize(
     ("value", "capacity"),
-    [("120", 120.0), ("ca. 40", 40.0), ("12,5", 12.5), ("yes", None), (None, None), (-3, None), (8, 8.0)],
+    [
+        ("120", 120.0),
+        ("ca. 40", 40.0),
+        ("12,5", 12.5),
+        ("yes", None),
+        (None, None),
+        (-3, None),
+        (8, 8.0),
+        (0, 0.0),
+        ("0", 0.0),
+        (0.5, 0.5),
+        (True, None),
+        (float("inf"), None),
+        (float("nan"), None),
+    ],
 )
 def test_capacity(value: object, capacity: float | None) -> None:
     parsed = parse_capacity(value)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.errors import InputError
-from engine.typology import cell_types
+from engine.typology import CLOSE, cell_types
 
 NAN = float("nan")
 EN = {"shops": "Shops", "green": "Green space", "schools": "Schools"}
@@ -89,6 +89,35 @@ def test_groups_of_one_name_are_one_type() -> None:
     found = cell_types(city((5, (1, 1, 1)), (5, (5, 8, 8)), (5, (7, 5, 5))), mode="walk")
     assert found.types["name_en"].tolist() == ["Everything close by"]
     assert found.types["cells"].tolist() == [15]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "name"),
+    [
+        ((15, 15, 15), "Everything within a quarter of an hour"),
+        ((15, 15, 15.01), "All but schools"),
+        ((15.01, 15.01, 15), "Only schools in reach"),
+        ((15.01, 15.01, 15.01), "Far from everything"),
+        ((15 * CLOSE, 15 * CLOSE, 15 * CLOSE), "Everything close by"),
+        ((15 * CLOSE, 15 * CLOSE, 15 * CLOSE + 0.01), "Everything within a quarter of an hour"),
+    ],
+)
+def test_a_median_of_just_the_limit_is_within_it(minutes: tuple[float, float, float], name: str) -> None:
+    assert cell_types(city((3, minutes)), mode="walk", labels_en=EN).types["name_en"].tolist() == [name]
+
+
+def test_of_two_things_the_one_that_lacks_is_named() -> None:
+    table = city((3, (3, 40, 3)))
+    found = cell_types(table, mode="walk", categories=["shops", "green"], labels_en=EN)
+    assert found.types["name_en"].tolist() == ["All but green space"]
+    assert found.types[["shops_minutes", "green_minutes", "cells"]].to_numpy().tolist() == [[3, 40, 3]]
+    assert found.types["shops_worth"].tolist() == [1.0]
+
+
+def test_no_more_types_than_asked_for() -> None:
+    table = city((4, (3, 3, 3)), (4, (40, 3, 3)), (4, (40, 40, 3)), (4, (40, 40, 40)))
+    for count in (1, 2, 3, 4):
+        assert len(cell_types(table, mode="walk", count=count).types) == count
 
 
 def test_residents_weigh() -> None:

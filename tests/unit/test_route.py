@@ -66,6 +66,17 @@ def test_the_route_takes_the_time_that_the_labels_say() -> None:
             assert route.time_ms == round(found[0][0])
 
 
+def test_a_street_may_take_no_time() -> None:
+    """AB is free in one direction or both: the way along it is found all the same."""
+    for times, ways in (((0, 0), (True, True)), ((0, -1), (True, False)), ((-1, 0), (False, True))):
+        t = town("A--s--B", times={"AB": times})
+        shops = t.destinations("s")
+        for fraction, open_ in zip((0.25, 0.75), ways, strict=True):
+            route = route_to_place(t.network, shops, street=0, fraction=fraction, place=0)
+            assert (route is not None) == open_
+            assert route is None or (route.time_ms, round(route.length_m)) == (0, 15)
+
+
 def test_who_stands_at_the_place_has_no_way_to_draw() -> None:
     t = town("A--s--B")
     route = route_to_place(t.network, t.destinations("s"), street=t.street["AB"], fraction=0.5, place=0)

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.scoring import score_cells
-from engine.sensitivity import ranking_sensitivity, resolution_panel
+from engine.sensitivity import _ranks, _unit_mean, ranking_sensitivity, resolution_panel
 
 NAN = float("nan")
 
@@ -116,3 +116,12 @@ def test_the_panel_shows_how_figures_move() -> None:
 def test_one_resolution_is_no_panel() -> None:
     with pytest.raises(InputError, match="at least two"):
         resolution_panel({10: city()})
+
+
+def test_a_unit_has_the_mean_of_its_residents_or_of_its_cells() -> None:
+    """(10 + 3 · 20) / 4 residents; nobody lives in the second unit: (30 + 50) / 2 cells."""
+    found = _unit_mean(
+        np.array([10.0, 20.0, 30.0, 50.0]), np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 0, 0]), 2
+    )
+    assert found.tolist() == [17.5, 40.0]
+    assert _ranks(np.array([5.0, 9.0, 5.0, 1.0])).tolist() == [2.5, 1.0, 2.5, 4.0]

@@ -1,0 +1,80 @@
+"""
+How good the answers of the siting solvers are on one city, beside those of an exact solver.
+
+400 blocks of 100 m with residents, 60 candidates that serve a circle of 450 m, 8 to choose: heavy overlap, so that
+greedy alone is not optimal and a loose bound shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from engine.sites.budget import budgeted_covering
+from engine.sites.capacity import capacitated_covering
+from engine.sites.concave import concave_covering
+from engine.sites.covering import maximal_covering
+from engine.sites.median import p_median
+from engine.sites.selection import Effort
+
+RNG = np.random.default_rng(11)
+X, Y = (a.ravel() for a in np.meshgrid(np.arange(20.0), np.arange(20.0)))
+PEOPLE = np.round(RNG.gamma(1.5, 60.0, 400))
+SITES = RNG.uniform(0, 19, (60, 2))
+AWAY = np.hypot(SITES[:, :1] - X, SITES[:, 1:] - Y)
+TABLE = AWAY <= 4.5
+COST = np.round(RNG.uniform(1, 5, 60), 1)
+FAR = 12.0
+WITHOUT_TREE = Effort(restarts=60, bound_steps=600, exact_nodes=0)
+
+
+def exact(cost: np.ndarray, budget: float) -> float:
+    """Most residents served by sites within a budget, by HiGHS."""
+    n, m = TABLE.shape
+    serve = sp.hstack([sp.csr_array(TABLE.T * -1.0), sp.eye_array(m)])
+    spent = LinearConstraint(np.append(cost, np.zeros(m))[None], ub=budget)
+    found = milp(
+        -np.concatenate([np.zeros(n), PEOPLE]),
+        constraints=[LinearConstraint(serve, ub=0.0), spent],
+        integrality=np.append(np.ones(n), np.zeros(m)),
+        bounds=Bounds(0, 1),
+    )
+    assert found.success
+    return float(-found.fun)
+
+
+def test_covering_finds_the_optimum_and_bounds_it_closely() -> None:
+    best = exact(np.ones(60), 8.0)
+    bounded = maximal_covering(sp.csr_array(TABLE), PEOPLE, count=8, effort=WITHOUT_TREE)
+    assert bounded.objective == best
+    assert best <= bounded.bound <= best * 1.001  # by the priced bound alone
+
+
+def test_a_budget_is_spent_within_one_per_cent_of_the_optimum() -> None:
+    best = exact(COST, 14.0)
+    found = budgeted_covering(sp.csr_array(TABLE), PEOPLE, cost=COST, budget=14.0, effort=WITHOUT_TREE)
+    assert best * 0.99 <= found.objective <= best
+    assert best <= found.bound <= best * 1.005
+
+
+@pytest.mark.parametrize(("capacity", "gap"), [(3000.0, 1e-6), (4400.0, 0.074), (5000.0, 0.068)])
+def test_stations_with_room_for_some_are_bounded_closely(capacity: float, gap: float) -> None:
+    found = capacitated_covering(sp.csr_array(TABLE), PEOPLE, capacity=capacity, count=8, effort=WITHOUT_TREE)
+    assert found.objective <= found.bound * (1 + 1e-6)
+    assert found.gap <= gap
+
+
+def test_the_median_is_proven() -> None:
+    rows, blocks = np.nonzero(AWAY < FAR)
+    away = sp.csr_array((AWAY[rows, blocks], (rows, blocks)), shape=AWAY.shape)
+    found = p_median(away, PEOPLE, far=FAR, count=8, effort=WITHOUT_TREE)
+    assert found.objective == pytest.approx(found.bound, rel=1e-6)
+    by_hand = (np.minimum(AWAY[found.chosen].min(axis=0), FAR) * PEOPLE).sum()
+    assert found.objective == pytest.approx(by_hand)
+
+
+def test_trees_are_within_four_per_cent_of_their_bound() -> None:
+    found = concave_covering(sp.csr_array(TABLE * 1.5), PEOPLE, scale=2.0, count=8)
+    assert found.objective <= found.bound <= found.objective * 1.041

@@ -136,11 +136,13 @@ def explain_category(
 
 
 def _fix_dict(fix: Fix) -> dict[str, Any]:
-    return {**vars(fix), "line": _geometry(fix.line)}
+    """A change as the run's files write numbers: minutes to 10⁻⁶, degrees to a centimetre."""
+    rounded = {"minutes": round(fix.minutes, 6), "lon": round(fix.lon, 7), "lat": round(fix.lat, 7)}
+    return {**vars(fix), **rounded, "length_m": round(fix.length_m, 1), "line": _geometry(fix.line)}
 
 
 def _geometry(line: shapely.LineString | None) -> Mapping[str, Any] | None:
     if line is None:
         return None
-    coordinates: Sequence[Sequence[float]] = shapely.get_coordinates(line).tolist()
+    coordinates: Sequence[Sequence[float]] = shapely.get_coordinates(line).round(7).tolist()
     return {"type": "LineString", "coordinates": coordinates}

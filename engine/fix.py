@@ -154,7 +154,7 @@ def fix_as_proposal(fix: Fix, *, category: str, mode: str, rules: FixRules) -> d
         A GeoJSON FeatureCollection as `engine.proposals.geojson.parse_proposal` reads it.
     """
     properties: dict[str, Any] = {"edit": "add_amenity", "category": category, "name": fix.text}
-    geometry: Mapping[str, Any] = {"type": "Point", "coordinates": [fix.lon, fix.lat]}
+    geometry: Mapping[str, Any] = {"type": "Point", "coordinates": [round(fix.lon, 7), round(fix.lat, 7)]}
     if fix.line is not None:
         properties = {
             "edit": "add_street",
@@ -162,7 +162,8 @@ def fix_as_proposal(fix: Fix, *, category: str, mode: str, rules: FixRules) -> d
             "speed_kmh": rules.access_speed_kmh,
             "name": fix.text,
         }
-        geometry = shapely.geometry.mapping(fix.line)
+        ends = shapely.get_coordinates(fix.line).round(7).tolist()
+        geometry = {"type": "LineString", "coordinates": ends}
     feature = {"type": "Feature", "geometry": geometry, "properties": properties}
     return {"type": "FeatureCollection", "name": fix.text, "features": [feature]}
 

@@ -8,7 +8,9 @@ from engine.errors import EngineError
 from pipelines.errors import PipelineError
 from ui.dossiers import Language, dossiers, key_of
 from ui.drafting import Draft
+from ui.sentences import in_words
 from ui.session import Context
+from ui.views.mapping import name_of
 from ui.views.text import plain
 
 _POLL_S = 0.5
@@ -43,7 +45,8 @@ def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
     if error is not None:
         if not isinstance(error, EngineError | PipelineError):
             raise error
-        st.error(f"{t('proposals.fault')} {plain(str(error))}")
+        sentence = in_words(str(error), t, name=lambda category: name_of(context, category))
+        st.error(f"{t('proposals.fault')} {plain(sentence)}")
         return
     made = job.future.result()
     stem = f"proche-{run.name}-{''.join(x for x, d in drafts.items() if d.features)}"

@@ -19,6 +19,7 @@ from ui.language import inside
 from ui.layers.scale import CITY_KINDS
 from ui.map.component import show_legend
 from ui.rescoring import Outcome, rescorer
+from ui.sentences import in_words
 from ui.session import Context, current, from_widget, seeded, translator
 from ui.views.controls import category_control, mode_control
 from ui.views.dossier import dossier_files
@@ -148,7 +149,7 @@ def outcome_of(context: Context, job: Job[Outcome] | None) -> Outcome | None:
     """What a draft does, if it is known by now; what is wrong with it is said in a sentence."""
     fault = st.session_state.pop("fault", None)
     if fault:
-        st.error(plain(fault))
+        st.error(plain(said(context, fault)))
     if job is None or job.waiting:
         return None
     error = job.future.exception()
@@ -156,8 +157,13 @@ def outcome_of(context: Context, job: Job[Outcome] | None) -> Outcome | None:
         return job.future.result()
     if not isinstance(error, EngineError | PipelineError):
         raise error
-    st.error(f"{context.t('proposals.fault')} {plain(str(error))}")
+    st.error(f"{context.t('proposals.fault')} {plain(said(context, str(error)))}")
     return None
+
+
+def said(context: Context, sentence: str) -> str:
+    """A sentence of the engine in the language of the page."""
+    return in_words(sentence, context.t, name=lambda category: name_of(context, category))
 
 
 def draft_map(context: Context, letter: str, draft: Draft, found: Outcome | None) -> None:
@@ -233,11 +239,11 @@ def edit_list(context: Context, letter: str, draft: Draft, found: Outcome | None
     st.markdown(f"### {t.counted('proposals.edits', len(draft.features), letter=letter)}")
     if not draft.features:
         st.info(t("proposals.empty"))
-    says = [step.says for step in found.rescored.resolved.steps] if found else []
+    says = [said(context, step.says) for step in found.rescored.resolved.steps] if found else []
     for number, feature in enumerate(draft.features, start=1):
         st.markdown(f"{number}. {plain(edit_label(context, feature))}")
     if found and found.rescored.notes:
-        st.caption(plain(" · ".join(found.rescored.notes)))
+        st.caption(plain(" · ".join(said(context, note) for note in found.rescored.notes)))
     if says:
         with st.expander(t("proposals.understood")):
             for text in says:

@@ -19,7 +19,7 @@ def concave_covering(
     scale: npt.ArrayLike,
     count: int,
     standing: npt.ArrayLike | None = None,
-    bound_steps: int = 100,
+    bound_steps: int = 600,
     gap_target: float = 0.001,
 ) -> SiteSelection:
     """
@@ -27,7 +27,8 @@ def concave_covering(
 
     An audience that has received the dose z is worth ``worth · (1 − exp(−z / scale))``: at one `scale` 63 % of it.
     The set is found by greedy, which reaches at least 1 − 1/e of the optimum (Nemhauser, Wolsey & Fisher 1978), and
-    bounded by the concave relaxation, which is close where many sites share each audience.
+    bounded by a Lagrangian relaxation: a price a dose on every audience, which takes whole doses where all its
+    doses are alike.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def concave_covering(
     bound, steps = float(curve[-1]), 0
     envelope = np.array([float((weight * np.exp(-already / per_audience)).sum())])
     if len(chosen):
-        bound, steps, base, slopes = kernel.frank_wolfe(
+        bound, steps, base, slopes = kernel.lagrangian(
             doses, chosen, count, bound_steps, curve[-1], gap_target
         )
         envelope = base + np.concatenate([[0.0], np.cumsum(-np.sort(-slopes))])
@@ -105,7 +106,7 @@ def concave_covering(
         baseline=0.0,
         bound=max(float(curve[-1]), float(bound) * (1 + 1e-12)),
         curve=curve,
-        method="lazy greedy; bound by the concave relaxation (Frank-Wolfe)",
+        method="lazy greedy; Lagrangian bound with a price a dose",
         figures={"candidates": int(matrix.shape[0]), "audiences": len(weight), "bound_steps": int(steps)},
         envelope=envelope * (1 + 1e-12),
     )

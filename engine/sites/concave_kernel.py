@@ -103,72 +103,104 @@ def lazy_greedy(doses, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def frank_wolfe(doses, chosen, count, steps, incumbent, gap_target):  # type: ignore[no-untyped-def]
-    """
-    Upper bound by the concave relaxation that lets a candidate be chosen in part.
+def one_size(doses):  # type: ignore[no-untyped-def]
+    """Dose of each audience where all its doses are alike, else 0, and the sum of its doses."""
+    m = len(doses.worth)
+    low, high, total = np.full(m, np.inf), np.zeros(m), np.zeros(m)
+    for a in range(len(doses.row)):
+        i = doses.row[a]
+        low[i], high[i] = min(low[i], doses.dose[a]), max(high[i], doses.dose[a])
+        total[i] += doses.dose[a]
+    return np.where(low == high, high, 0.0), total
 
-    At any fractional x, ``worth(x) + gradient · (v − x)`` with v the `count` candidates of largest gradient bounds
-    every set, because the worth is concave in the doses (Frank & Wolfe 1956). x starts at the chosen set.
+
+@njit(cache=True)
+def conjugate(left, scale, unit, total, price):  # type: ignore[no-untyped-def]
+    """
+    Most that an audience is worth beyond what it pays for its dose, and the dose it takes.
+
+    Where all doses are of one size `unit`, it takes a whole number of them: what nobody can give in part counts as
+    nothing in part, which is what the smooth relaxation gives away.
+    """
+    if left <= 0.0:
+        return 0.0, 0.0
+    taken = total if price <= 0.0 else min(max(scale * np.log(left / (scale * price)), 0.0), total)
+    worth = left * -np.expm1(-taken / scale) - price * taken
+    if unit > 0.0:
+        fewer = np.floor(taken / unit + 1e-9) * unit
+        more = min(fewer + unit, max(total, fewer))
+        taken, worth = fewer, left * -np.expm1(-fewer / scale) - price * fewer
+        extra = left * -np.expm1(-more / scale) - price * more
+        if extra > worth:
+            taken, worth = more, extra
+    return worth, taken
+
+
+@njit(cache=True)
+def lagrangian(doses, chosen, count, steps, incumbent, gap_target):  # type: ignore[no-untyped-def]
+    """
+    Upper bound by Lagrangian relaxation of "an audience receives what the chosen candidates give".
+
+    With a price a dose on every audience, what the audiences gain beyond their price plus the `count` candidates that
+    earn most at these prices bounds every set. Prices follow averaged subgradients (the volume algorithm, Barahona &
+    Anbil 2000) with Polyak's step towards the incumbent, from the slopes of the worth at the chosen set.
 
     Returns
     -------
     tuple
-        Least bound met, steps done, and where it was met the worth at nothing chosen and the gradient.
+        Least bound met, steps done, and where it was met the part of the audiences and the earnings of the candidates.
     """
     n, m = len(doses.row_ptr) - 1, len(doses.worth)
-    x = np.zeros(n)
-    for j in chosen:
-        x[j] = 1.0
-    gradient, slopes = np.zeros(n), np.zeros(n)
-    bound, base, done = np.inf, 0.0, 0
+    unit, total = one_size(doses)
     before = remaining(doses)
+    received, taken = np.zeros(m), np.zeros(m)
+    for j in chosen:
+        for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
+            received[doses.row[a]] += doses.dose[a]
+    price = before * np.exp(-received / doses.scale) / doses.scale
+    size = price / max(price.max(), 1e-300)  # dear audiences move in larger steps
+    best_price, ascent = price.copy(), np.zeros(m)
+    earned, slopes = np.zeros(n), np.zeros(n)
+    bound, base, scale, calm, done = np.inf, 0.0, 0.5, 0, 0
     while done < steps:
         done += 1
-        left = before.copy()
-        received = np.zeros(m)
-        for j in range(n):
-            if x[j] > 0.0:
-                for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
-                    received[doses.row[a]] += doses.dose[a] * x[j]
-        now = 0.0
+        rest = 0.0
         for i in range(m):
-            left[i] *= np.exp(-received[i] / doses.scale[i])
-            now += before[i] - left[i]
-        at_nothing = now
+            worth, taken[i] = conjugate(before[i], doses.scale[i], unit[i], total[i], price[i])
+            rest += worth
         for j in range(n):
-            g = 0.0
+            earned[j] = 0.0
             for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
-                g += left[doses.row[a]] / doses.scale[doses.row[a]] * doses.dose[a]
-            gradient[j] = g
-            at_nothing -= g * x[j]
-        order = np.argsort(-gradient)[:count]
-        slack = at_nothing - now
-        for j in order:
-            slack += gradient[j]
-        if now + slack < bound:
-            bound, base = now + slack, at_nothing
-            slopes[:] = gradient
-        if bound <= incumbent * (1.0 + gap_target) or slack <= 1e-12 * now:
+                earned[j] += price[doses.row[a]] * doses.dose[a]
+        order = np.argsort(-earned)[:count]
+        value = rest + earned[order].sum()
+        calm = 0 if value < bound * (1.0 - 1e-6) else calm + 1
+        if value < bound:
+            bound, base = value, rest
+            slopes[:] = earned
+            best_price[:] = price
+        if bound <= incumbent * (1.0 + gap_target):
             break
-        toward = np.zeros(m)
-        for j in range(n):
-            for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
-                toward[doses.row[a]] -= doses.dose[a] * x[j]
+        if calm >= 20:
+            scale, calm = scale * 0.7, 0
+            price[:] = best_price
+            ascent[:] = 0.0
+            if scale < 1e-4:
+                break
+            continue
+        slope = taken.copy()
         for j in order:
             for a in range(doses.row_ptr[j], doses.row_ptr[j + 1]):
-                toward[doses.row[a]] += doses.dose[a]
-        low, high = 0.0, 1.0
-        for _ in range(30):  # the best step: where the slope along the line is nought
-            middle = (low + high) / 2
-            slope = 0.0
-            for i in range(m):
-                slope += left[i] * np.exp(-toward[i] * middle / doses.scale[i]) * toward[i] / doses.scale[i]
-            if slope > 0.0:
-                low = middle
-            else:
-                high = middle
-        step = low
-        x *= 1.0 - step
-        for j in order:
-            x[j] += step
+                slope[doses.row[a]] -= doses.dose[a]
+        norm = 0.0
+        for i in range(m):
+            if price[i] <= 0.0 and slope[i] < 0.0:
+                slope[i] = 0.0
+            ascent[i] = 0.1 * slope[i] + 0.9 * ascent[i]
+            norm += ascent[i] * ascent[i] * size[i]
+        if norm <= 0.0:
+            break
+        step = scale * (value - incumbent) / norm
+        for i in range(m):
+            price[i] = max(price[i] + step * size[i] * ascent[i], 0.0)
     return bound, done, base, slopes

@@ -14,6 +14,9 @@ from engine.errors import InputError
 from engine.sites.covering import as_coverage, building_order, maximal_covering
 from engine.sites.selection import Effort, FloatArray, IntArray
 
+_NOTHING = 1e-100
+"""Best known value up to which a scenario has nothing to lose: shares of it would overflow."""
+
 
 class CoverScenario(NamedTuple):
     """One way the future may be: who is reached, and who needs it."""
@@ -122,12 +125,12 @@ def least_regret(
     bound = 0.0
     for _ in range(rounds if len(tables) > 1 else 0):
         mixed = np.concatenate(
-            [w * (a / b if b else 0.0) for w, a, b in zip(weights, alpha, best, strict=True)]
+            [w * (a / b if b > _NOTHING else 0.0) for w, a, b in zip(weights, alpha, best, strict=True)]
         )
         found = maximal_covering(merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=quick)
         sets.append(found.chosen)
         values.append(served(found.chosen))
-        bound = max(bound, float(alpha[best > 0].sum()) - found.bound)
+        bound = max(bound, float(alpha[best > _NOTHING].sum()) - found.bound)
         loss = _regret(values[-1], best)
         alpha = alpha * np.exp(5.0 * loss / max(float(loss.max()), 1e-12))
         alpha /= alpha.sum()

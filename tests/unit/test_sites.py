@@ -508,6 +508,12 @@ class TestKinds:
 
 
 class TestConcave:
+    def test_half_a_tree_counts_as_nothing_in_the_bound(self) -> None:
+        # two trees for four homes: half a tree at each would be worth 4 · (1 − e^−½) = 1.57, whole ones are 1.26
+        best = concave_covering(sp.csr_array(np.eye(4)), np.ones(4), scale=1.0, count=2, gap_target=0.0)
+        assert best.objective == pytest.approx(2 * (1 - np.exp(-1)))
+        assert best.gap <= 1e-4
+
     def test_by_hand(self) -> None:
         # Two audiences of 10; one dose of one scale is worth 10 (1 − 1/e) = 6.32, the second 2.33 more.
         dose = sp.csr_array(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
-from engine.proposals.layout import Layout, View, after
+from engine.proposals.layout import Layout, after
 from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
 from engine.proposals.recell import integrated, touched_cells
-from engine.proposals.recount import count_places, farthest_around, recount, recount_streets, times_from
+from engine.proposals.ladder import Ladders, Tree
+from engine.proposals.recount import Known, Target, count_places, recount
 from engine.proposals.relabel import relabel
 from engine.proposals.scenario import ModeTables, with_operations
 from engine.reach.cell_counts import count_units
@@ -27,17 +28,14 @@ from engine.reach.cell_times import cell_times
 from engine.reach.graph import UNREACHABLE, reach_graph
 from engine.reach.nearest import nearest
 from engine.reach.search import NONE
-from engine.reach.threads import ranges, spread, workers
 
 RANKS = 2
 """Nearest and second nearest."""
-_FEW_ENDS = 12
-"""Up to so many ends of changed streets, it is told place by place whether times change."""
+_MOST_ENDS = 256
+"""Beyond so many ends of changed streets, counting all places anew is quicker than asking each what changed."""
 _Int = npt.NDArray[np.int64]
-_MANY = 1 / 12
-"""Beyond this share of all places, counting all of them anew is quicker: on a street graph of Paris's size (80,000
-vertices, 11,100 places) the reach core's sweeps take 0.06 ms a place on foot and 0.2 ms by bicycle, a place that a
-changed street concerns 0.3 ms and 4 ms."""
+_KEPT_LADDERS = 2
+"""Ladders that are kept for the layouts before and after the latest new street."""
 _SPARE = 256
 """Room for streets and vertices that edits add before scratch space is made anew."""
 
@@ -76,6 +74,7 @@ class _Scratch(NamedTuple):
     """What searches and counts write on; see `engine.proposals.recount`."""
 
     search: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]
+    known: Known
     street: npt.NDArray[np.uint8]
     slot: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]
 
@@ -88,8 +87,9 @@ class _Scratch(NamedTuple):
             np.full(buckets, -1, dtype=np.int32),
             np.full((n_slots, 2), -2, dtype=np.int32),
         )
+        known = Known(np.full(n_slots, -1, np.int32), np.empty(n_slots, np.int32), np.zeros(1, np.int64))
         slot = (np.zeros(n_slots, dtype=np.uint8), np.empty(n_slots, dtype=np.int32))
-        return cls(search, np.zeros(n_streets, dtype=np.uint8), slot)
+        return cls(search, known, np.zeros(n_streets, dtype=np.uint8), slot)
 
 
 class Counted(NamedTuple):
@@ -135,6 +135,7 @@ class LiveMode:
     stale_places: set[int] = field(default_factory=set)
     _journal: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], _Int] | None = None
     _scratch: list[_Scratch] = field(default_factory=list)
+    _ladders: list[Ladders] = field(default_factory=list)
 
     @classmethod
     def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str) -> LiveMode:
@@ -326,36 +327,35 @@ class LiveMode:
         apart = np.array(sorted(self.stale_places), dtype=np.int64)
         with self._borrow() as scratch:
             for view, sign in ((old, -1), (new, 1)):
-                count_places(apart, view, sign, self.shift, cutoffs, of_place, scratch, total)
+                count_places(apart, view, sign, self.shift, cutoffs, of_place, scratch[:1] + scratch[2:], total)
         if not len(streets):
             return np.cumsum(total, axis=2)
-        near = self._places_near(streets, old, new, n_places)
-        if len(near.whole) > n_places * _MANY:
+        ends = self._ends_of(streets)
+        if len(ends) > _MOST_ENDS:
             return self._counted_anew() - self.sums
-        places = near.whole[~np.isin(near.whole, apart)]
-
-        most = near.most[~np.isin(near.whole, apart)]
-        order = np.argsort(_first_slots(new, old, places), kind="stable")
-        places, most = places[order], most[order]
-
-        def run(bounds: tuple[int, int]) -> _Int:
-            sums = np.zeros_like(self.sums)
-            some = slice(*bounds)
-            with self._borrow() as scratch:
-                recount(
-                    places[some], old, new, self.shift, cutoffs, of_place, streets, near.away, most[some], scratch,
-                    sums,
-                )  # fmt: skip
-            return sums
-
-        for part in spread(run, ranges(len(places), workers())) if len(places) else []:
-            total += part
-        if near.at is not None:
-            keep = ~np.isin(near.only, apart)
-            at = (near.at[0], np.ascontiguousarray(near.at[1][:, keep]))
-            with self._borrow() as scratch:
-                recount_streets(near.only[keep], at, old, new, cutoffs, of_place, streets, scratch, total)
+        places = np.setdiff1d(np.arange(n_places), apart)
+        tree = self._ladders_of(self.counted).tree
+        tree = tree._replace(position=_padded(tree.position, n_slots))
+        with self._borrow() as scratch:
+            space = (scratch.known, _target(tree, self.counted), scratch.street, scratch.slot)
+            recount(places, old, new, tree, cutoffs, of_place, streets, ends, space, total)
         return np.cumsum(total, axis=2)
+
+    def _ends_of(self, streets: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Slots of the ends of changed streets, as they were and as they are."""
+        each = [l.ends[streets[streets < l.n_streets], :2].ravel() for l in (self.counted, self.layout)]
+        return np.unique(np.concatenate(each)).astype(np.int32)
+
+    def _ladders_of(self, layout: Layout) -> Ladders:
+        """Ladders of a layout: those at hand that fit it, else new ones."""
+        fit = next((known for known in self._ladders if known.fits(layout)), None)
+        if fit is None and layout.n_slots == self.tables.network.n_vertices:
+            fit = Ladders(layout, network=self.tables.network)
+        elif fit is None:
+            fit = Ladders(layout, before=self._ladders[0])
+        self._ladders = [fit, *(known for known in self._ladders if known is not fit)][:_KEPT_LADDERS]
+        fit.follow(layout)
+        return fit
 
     def _counted_anew(self) -> _Int:
         """All counts, by the reach core."""
@@ -373,122 +373,18 @@ class LiveMode:
         yield lent
         self._scratch.append(lent)  # not after an error: then it may be dirty
 
-    def _places_near(self, streets: npt.NDArray[np.int32], old: View, new: View, n_places: int) -> _Near:
-        """Places that a change of streets may concern."""
-        limit = max(self.cutoffs.counts_ms)
-        known = streets[streets < self.counted.n_streets]
-        fresh = streets[streets < self.layout.n_streets]
-        ends = np.unique(np.concatenate([old.ends[known, :2].ravel(), new.ends[fresh, :2].ravel()]))
 
-        def both(which: npt.NDArray[np.int32], column: int, within: int) -> list[npt.NDArray[np.int32]]:
-            return [self._times(view, which, column, within) for view in (old, new)]
-
-        outward = both(ends, 2, 2 * limit)
-        to_place = [_to_places(v, t, limit, n_places) for v, t in zip((old, new), outward, strict=True)]
-        near = np.minimum(*to_place)
-        away = np.minimum(*outward)
-        inward = np.minimum(*both(ends, 1, limit))
-        if len(ends) > _FEW_ENDS:
-            whole = np.flatnonzero(near <= limit)
-            none = np.empty(0, dtype=np.int64)
-            return _Near(whole, none, None, away, _most(whole, near, inward, away, limit, (old, new)))
-        before, now = (
-            np.stack(
-                [
-                    _to_places(v, self._times(v, ends[[i]], 2, limit), limit, n_places)
-                    for i in range(len(ends))
-                ]
-            )
-            for v in (old, new)
-        )
-        stays = ends < min(self.layout.n_slots, self.counted.n_slots)
-        differs = (before[stays] != now[stays]).any(axis=0)
-        only = np.flatnonzero((near <= limit) & ~differs)
-        row = np.full(max(self.layout.n_slots, self.counted.n_slots), -1, dtype=np.int32)
-        row[ends] = np.arange(len(ends), dtype=np.int32)
-        time = np.minimum(before, now)[:, only].astype(np.int32)
-        whole = np.flatnonzero(differs)
-        return _Near(whole, only, (row, time), away, _most(whole, near, inward, away, limit, (old, new)))
-
-    def _times(
-        self, view: View, slots: npt.NDArray[np.int32], column: int, within: int
-    ) -> npt.NDArray[np.int32]:
-        """[ms] Times from (`column` 2) or to (1) the nearest of some slots."""
-        n = max(self.layout.n_slots, self.counted.n_slots)
-        out = np.full(n, UNREACHABLE, dtype=np.int32)
-        with self._borrow() as scratch:
-            times_from(
-                slots, within, self.shift, (view.offsets, view.near, column),
-                scratch.search, out,
-            )  # fmt: skip
-        return out
+def _padded(position: npt.NDArray[np.int32], n_slots: int) -> npt.NDArray[np.int32]:
+    """Positions of more slots: those that came later have none."""
+    return np.concatenate([position, np.full(n_slots - len(position), -1, dtype=np.int32)])
 
 
-class _Near(NamedTuple):
-    """
-    Places that a change of streets may concern.
-
-    Those whose times differ (`whole`); those that only reach changed streets (`only`), and times from their ends
-    (`at`); how far slots are `away` from changed streets, and how far they may be to matter to each of `whole`
-    (`most`), as `recount` takes them.
-    """
-
-    whole: _Int
-    only: _Int
-    at: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] | None
-    away: npt.NDArray[np.int32]
-    most: _Int
-
-
-def _most(
-    whole: _Int,
-    near: _Int,
-    inward: npt.NDArray[np.int32],
-    away: npt.NDArray[np.int32],
-    limit: int,
-    views: tuple[View, View],
-) -> _Int:
-    """
-    How far a slot may be, on its way to a place and away from the changed streets, to matter.
-
-    A time changes only for a slot x that reaches the change within what the way on from there to the place leaves
-    of the limit. A slot y on its way has away(y) ≤ away(x) + time(x, y), so away(y) + time(y, place) is at most the
-    greatest away(x) plus the limit. What a street counts for needs the time at its other end as well, so the ends of
-    the streets that leave x are among these slots.
-    """
-    slots = np.flatnonzero(inward <= limit)
-    slots = slots[np.argsort(inward[slots], kind="stable")]
-    around = np.empty(len(slots), dtype=np.int64)
-    farthest_around(slots, views, away, around)
-    farthest = np.concatenate([[0], np.maximum.accumulate(around)])
-    rank = np.searchsorted(inward[slots], limit - near[whole], side="right")
-    return farthest[rank] + limit
-
-
-def _to_places(view: View, time: npt.NDArray[np.int32], limit: int, n_places: int) -> _Int:
-    """[ms] Time to each place, given the time to each slot; `UNREACHABLE` beyond the limit."""
-    own, ends = view.own, view.ends[view.own.street]
-    forward, backward = ends[:, 2].astype(np.int64), ends[:, 3].astype(np.int64)
-    by_u = time[ends[:, 0]] + own.access_ms + np.rint(forward * own.fraction).astype(np.int64)
-    by_v = time[ends[:, 1]] + own.access_ms + backward - np.rint(backward * own.fraction).astype(np.int64)
-    by_u[(forward < 0) | (by_u > limit)] = UNREACHABLE
-    by_v[(backward < 0) | (by_v > limit)] = UNREACHABLE
-    best = np.full(n_places, UNREACHABLE, dtype=np.int64)
-    np.minimum.at(best, np.repeat(np.arange(n_places), np.diff(own.offsets)), np.minimum(by_u, by_v))
-    return best
-
-
-def _streets_of(view: View, place: int) -> npt.NDArray[np.int32]:
-    return view.own.street[view.own.offsets[place] : view.own.offsets[place + 1]]
-
-
-def _first_slots(new: View, old: View, places: _Int) -> _Int:
-    """A slot of each place, to search neighbour by neighbour."""
-    first = np.zeros(len(places), dtype=np.int64)
-    for view in (old, new):
-        some = view.own.offsets[places + 1] > view.own.offsets[places]
-        first[some] = view.ends[view.own.street[view.own.offsets[places[some]]], 0]
-    return first
+def _target(tree: Tree, layout: Layout) -> Target:
+    """Room for the rows of any place."""
+    rows = max(int(np.diff(layout.own.offsets).max(initial=0)), 1)
+    room = int(np.diff(tree.start).max(initial=1))
+    of = Target(*(np.empty(n, dtype=np.int32) for n in (0, rows, rows * room, rows * room)))
+    return of._replace(size=np.zeros(2, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,47 +8,21 @@ difference, and only the streets there are counted again.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from engine.proposals.compiled import inner, kernel
 from engine.proposals.heap import longer, pop, push
+from engine.proposals.ladder import climb, shared
 from engine.reach.contribution import contribution, meeting
+from engine.reach.lanes import BEYOND, least_sum, lower_row_to
 from engine.reach.search import FAR
 from engine.reach.searches import lines, stretch
 
 EVERYWHERE = np.iinfo(np.int64).max
 """A bound that leaves nothing out."""
-
-
-@kernel
-def times_from(slots, limit_ms, shift, view, scratch, out):  # type: ignore[no-untyped-def]
-    """
-    Fill `out` with the time from the nearest of some slots to every slot within a limit, or the other way round.
-
-    `view` is (offsets, near, column: 2 for times from the slots, 1 for times to them), `scratch` as in `_ball`.
-    """
-    ms = np.zeros(len(slots), dtype=np.int64)
-    n = _ball(
-        slots, ms, len(slots), limit_ms, shift, view[0], view[1], view[2], (scratch[0], EVERYWHERE), scratch
-    )
-    for i in range(n):
-        slot = scratch[1][i]
-        out[slot] = scratch[0][slot]
-        scratch[0][slot] = FAR
-    return n
-
-
-@kernel
-def farthest_around(slots, views, away, out):  # type: ignore[no-untyped-def]
-    """Fill `out` with the greatest `away` of each slot and of those that a way leads to from there, in two views."""
-    for i in range(len(slots)):
-        here = slots[i]
-        greatest = np.int64(away[here])
-        for view in views:
-            for a in range(view.offsets[here], view.offsets[here + 1]):
-                if view.near[a, 2] >= 0:
-                    greatest = max(greatest, np.int64(away[view.near[a, 0]]))
-        out[i] = greatest
 
 
 @kernel
@@ -101,107 +75,251 @@ def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  
             time_ms[found[j]] = FAR
 
 
+class Known(NamedTuple):
+    """Times to the place at hand, as far as they were asked for: time (-1: not asked), those asked, how many."""
+
+    time_ms: npt.NDArray[np.int32]
+    found: npt.NDArray[np.int32]
+    size: npt.NDArray[np.int64]
+
+
+class Target(NamedTuple):
+    """
+    The place at hand in the hierarchy, one row for each street on which it lies.
+
+    Attributes
+    ----------
+    size
+        Number of rows, and whether `above` is filled in.
+    low
+        Lowest position of each row.
+    above
+        Positions above it from the top, each row as long as the longest ladder.
+    rungs
+        [ms] Times from these to the place.
+    """
+
+    size: npt.NDArray[np.int64]
+    low: npt.NDArray[np.int32]
+    above: npt.NDArray[np.int32]
+    rungs: npt.NDArray[np.int32]
+
+
 @kernel
-def recount(places, old, new, shift, cutoffs, of_place, changed, away, most, scratch, sums):  # type: ignore[no-untyped-def]
+def recount(places, old, new, tree, cutoffs, of_place, changed, ends, scratch, sums):  # type: ignore[no-untyped-def]
     """
     Add to `sums` what some places count for after a change of streets, and take off what they counted for before.
 
     Parameters
     ----------
     places
-        Places that the change may concern.
+        Places that are there before and after.
     old, new
         The layout before and after, as `View`.
+    tree
+        The ladders of the layout before, as `Tree`.
+    cutoffs, of_place, sums
+        As in `count_places`.
     changed
         Streets with other times, places or pieces.
-    away
-        [ms] Time from the nearest end of a changed street to each slot.
-    most
-        [ms] For each place: a slot matters only if its `away` plus its time to the place is at most this.
+    ends
+        Slots of their ends.
     scratch
-        (search, street flags, touched slots): a scratch of `_ball`, 0 for each street, and (flags, times before)
-        for each slot, flags 0.
-    shift, cutoffs, of_place, sums
-        As in `count_places`.
+        (known, target, street flags, touched slots): `Known` without times, a `Target`, 0 for each street, and
+        (flags, times before) for each slot, flags 0.
     """
-    search, flag, (spoilt, was) = scratch
-    time_ms, found = search[0], search[1]
+    known, target, flag, (spoilt, was) = scratch
     limit = cutoffs[-1]
-    listed = np.empty(256, dtype=np.int32)
-    touched = np.empty(256, dtype=np.int32)
-    for i in range(len(places)):
-        place = places[i]
-        n = _search(place, old, limit, shift, (away, most[i]), search)
-        n_touched, touched = _spread(
-            place, old, new, limit, changed, away, most[i], time_ms, spoilt, was, touched
-        )
-        size = 0
-        for j in range(len(changed)):
-            size, listed = _list(changed[j], flag, listed, size)
-        for j in range(n_touched):
-            slot = touched[j]
-            if was[slot] != time_ms[slot]:
-                for a in range(new.offsets[slot], new.offsets[slot + 1]):
-                    size, listed = _list(new.incident[a], flag, listed, size)
-        _mark_own(place, old, flag)
-        for j in range(size):
-            s = listed[j]
-            _count(place, s, flag[s] == 2, old, time_ms, was, spoilt, cutoffs, of_place, sums, -1)
-            flag[s] = 1
-        for j in range(n_touched):
-            spoilt[touched[j]] = 0
-        _mark_own(place, new, flag)
-        for j in range(size):
-            s = listed[j]
-            _count(place, s, flag[s] == 2, new, time_ms, was, spoilt, cutoffs, of_place, sums, 1)
-            flag[s] = 0
-        for j in range(n):
-            time_ms[found[j]] = FAR
-        for j in range(n_touched):
-            time_ms[touched[j]] = FAR
-
-
-@kernel
-def recount_streets(places, at, old, new, cutoffs, of_place, changed, scratch, sums):  # type: ignore[no-untyped-def]
-    """
-    Do as `recount` does for places whose times differ nowhere but along changed streets.
-
-    `at` is (row of each slot in `time`, -1 for slots that are no end of a changed street; time [ms] from there to
-    each of the places, shape (rows, places)).
-    """
-    row, time = at
-    search, _, (spoilt, was) = scratch
-    time_ms = search[0]
-    for i in range(len(places)):
-        for side in range(2):
-            view = old if side == 0 else new
-            for j in range(len(changed)):
-                s = changed[j]
-                u, v = view.ends[s, 0], view.ends[s, 1]
-                time_ms[u], time_ms[v] = time[row[u], i], time[row[v], i]
-                own = False
-                for a in range(view.own.offsets[places[i]], view.own.offsets[places[i] + 1]):
-                    own |= view.own.street[a] == s
-                _count(places[i], s, own, view, time_ms, was, spoilt, cutoffs, of_place, sums, 2 * side - 1)
-                time_ms[u] = FAR
-                time_ms[v] = FAR
+    listed, touched = np.empty(256, dtype=np.int32), np.empty(256, dtype=np.int32)
+    from_ends = _above_ends(ends, tree)
+    n = len(changed)
+    for place in places:
+        _aim(place, old, tree, target)
+        if _comes_near(ends, from_ends, tree, target, known, limit) or _moves(place, old, new, changed):
+            ask = (known, target, tree, limit)
+            n_touched, touched = _spread(place, old, new, changed, ask, spoilt, was, touched)
+            size = 0
+            for j in range(n):
+                size, listed = _list(changed[j], flag, listed, size)
+            for j in range(n_touched):
+                slot = touched[j]
+                if was[slot] != known.time_ms[slot]:
+                    for a in range(new.offsets[slot], new.offsets[slot + 1]):
+                        size, listed = _list(new.incident[a], flag, listed, size)
+            _mark_own(place, old, flag)
+            size = _that_matter(listed, n, size, flag, new, ask, spoilt, was, cutoffs)
+            for j in range(size):
+                s = listed[j]
+                _count(place, s, flag[s] == 2, old, known.time_ms, was, spoilt, cutoffs, of_place, sums, -1)
+                flag[s] = 1
+            for j in range(n_touched):
+                spoilt[touched[j]] = 0
+            _mark_own(place, new, flag)
+            for j in range(size):
+                s = listed[j]
+                _count(place, s, flag[s] == 2, new, known.time_ms, was, spoilt, cutoffs, of_place, sums, 1)
+                flag[s] = 0
+        for j in range(known.size[0]):
+            known.time_ms[known.found[j]] = -1
+        known.size[0] = 0
 
 
 @inner
-def _spread(place, old, new, limit_ms, changed, away, most, time_ms, spoilt, was, touched):  # type: ignore[no-untyped-def]
+def _above_ends(ends, tree):  # type: ignore[no-untyped-def]
+    """List the positions above each of some slots, and make their ladders: (first of each, positions)."""
+    first = np.zeros(len(ends) + 1, dtype=np.int64)
+    for i in range(len(ends)):
+        p = tree.position[ends[i]]
+        first[i + 1] = first[i] + (tree.depth[p] + 1 if p >= 0 else 0)
+    above = np.empty(first[-1], dtype=np.int32)
+    for i in range(len(ends)):
+        p = tree.position[ends[i]]
+        if p >= 0:
+            climb(p, tree, 0)
+            _fill(p, tree, above, first[i])
+    return first, above
+
+
+@inner
+def _fill(p, tree, above, first):  # type: ignore[no-untyped-def]
+    """List a position and those above it, from the top."""
+    at = first + tree.depth[p]
+    while p >= 0:
+        above[at] = p
+        at -= 1
+        p = tree.parent[p]
+
+
+@inner
+def _aim(place, view, tree, target):  # type: ignore[no-untyped-def]
+    """Find the times to a place from all positions above it."""
+    room = len(target.rungs) // len(target.low)
+    n = 0
+    target.size[1] = 0
+    for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
+        s = view.own.street[a]
+        p, q = tree.position[view.ends[s, 0]], tree.position[view.ends[s, 1]]
+        low = p if tree.depth[p] >= tree.depth[q] else q
+        if view.ends[s, 2] < 0 and view.ends[s, 3] < 0:
+            continue
+        target.low[n] = low
+        for i in range(n * room, n * room + tree.start[low + 1] - tree.start[low]):
+            target.rungs[i] = BEYOND
+        for back in range(2):
+            if view.ends[s, 2 + back] >= 0:
+                end = q if back else p
+                climb(end, tree, 1)
+                rows, first = np.int64(tree.depth[end]) + 1, tree.start[end]
+                ms = np.int32(min(_seed(view, a, back), BEYOND))
+                lower_row_to(target.rungs, tree.rungs[1], np.int64(n * room), first, ms, rows)
+        n += 1
+    target.size[0] = n
+
+
+@inner
+def _comes_near(ends, from_ends, tree, target, known, limit):  # type: ignore[no-untyped-def]
+    """Find the times from some slots to the place at hand; tell whether any is within the limit."""
+    first, above = from_ends
+    room = len(target.rungs) // len(target.low)
+    near = False
+    for i in range(len(ends)):
+        p = tree.position[ends[i]]
+        time = np.int32(BEYOND)
+        for g in range(target.size[0] if p >= 0 else 0):
+            n = shared(target.low[g], above, first[i], tree.depth[p], tree.end)
+            time = min(time, least_sum(tree.rungs[0], tree.start[p], target.rungs, g * room, n))
+        _know(ends[i], time, known, limit)
+        near |= time <= limit
+    return near
+
+
+@inner
+def _know(slot, time, known, limit):  # type: ignore[no-untyped-def]
+    """Note a time; beyond the limit it is `FAR`."""
+    known.time_ms[slot] = time if time <= limit else FAR
+    known.found[known.size[0]] = slot
+    known.size[0] += 1
+
+
+@inner
+def _moves(place, old, new, changed):  # type: ignore[no-untyped-def]
+    """Tell whether a place lies on a street that changes."""
+    for view in (old, new):
+        for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
+            for s in changed:
+                if view.own.street[a] == s:
+                    return True
+    return False
+
+
+@inner
+def _time(slot, ask):  # type: ignore[no-untyped-def]
+    """Time from a slot to the place at hand: what is known, else that before the change."""
+    known, target, tree, limit = ask
+    if known.time_ms[slot] >= 0:
+        return known.time_ms[slot]
+    p = tree.position[slot]
+    time = np.int32(BEYOND)
+    if p >= 0:
+        room = len(target.rungs) // len(target.low)
+        if target.size[1] == 0:
+            target.size[1] = 1
+            for g in range(target.size[0]):
+                _fill(target.low[g], tree, target.above, g * room)
+        climb(p, tree, 0)
+        for g in range(target.size[0]):
+            n = shared(p, target.above, g * room, tree.depth[target.low[g]], tree.end)
+            time = min(time, least_sum(tree.rungs[0], tree.start[p], target.rungs, g * room, n))
+    _know(slot, time, known, limit)
+    return known.time_ms[slot]
+
+
+@inner
+def _that_matter(listed, first, size, flag, view, ask, spoilt, was, cutoffs):  # type: ignore[no-untyped-def]
+    """Keep, after the first few, the listed streets on which a cutoff may have moved; return their number."""
+    kept = first
+    for j in range(first, size):
+        s = listed[j]
+        u, v = view.ends[s, 0], view.ends[s, 1]
+        at_u, at_v = np.int64(_time(u, ask)), np.int64(_time(v, ask))
+        before_u = np.int64(was[u]) if spoilt[u] == 1 else at_u
+        before_v = np.int64(was[v]) if spoilt[v] == 1 else at_v
+        forward, backward = np.int64(view.ends[s, 2]), np.int64(view.ends[s, 3])
+        most = np.int64(FAR)
+        if backward >= 0:
+            most = max(at_u, before_u) + backward
+        if forward >= 0:
+            most = min(most, max(at_v, before_v) + forward)
+        least = min(at_u, at_v, before_u, before_v)
+        matters = flag[s] == 2
+        rows = view.rows
+        for p in range(rows.offsets[s], rows.offsets[s + 1]):
+            for cutoff in cutoffs:
+                matters |= least <= cutoff - rows.access_ms[p] <= most
+        if matters:
+            listed[kept] = s
+            kept += 1
+        else:
+            flag[s] = 0
+    return kept
+
+
+@inner
+def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignore[no-untyped-def]
     """
     Turn the times to a place before a change into those after it.
 
     Slots whose time may have changed are flagged in `spoilt`, their time before is in `was`; they are listed in
     `touched`. Times that went over what became worse are dropped and found anew from their neighbours, then what
-    became better spreads (Ramalingam & Reps 1996). Slots that do not matter (`away` + time > `most`) stay out.
+    became better spreads (Ramalingam & Reps 1996).
     """
+    known, limit_ms = ask[0], ask[3]
+    time_ms = known.time_ms
     n = 0
     heap_ms, heap_slot, waiting = np.empty(256, dtype=np.int64), np.empty(256, dtype=np.int32), 0
-    n, touched = _lost_seeds(place, old, new, time_ms, spoilt, was, touched, n)
+    n, touched = _lost_seeds(place, old, new, ask, spoilt, was, touched, n)
     worse = n > 0
-    for j in range(len(changed)):
-        s = changed[j]
+    for s in changed:
         for back in range(2):
             time, now = old.ends[s, 2 + back], new.ends[s, 2 + back]
             worse |= time >= 0 and (now < 0 or now > time)
@@ -220,8 +338,9 @@ def _spread(place, old, new, limit_ms, changed, away, most, time_ms, spoilt, was
         here = touched[j]
         for a in range(new.offsets[here], new.offsets[here + 1]):
             tail, time = new.near[a, 0], new.near[a, 1]
-            if time >= 0 and spoilt[tail] == 0 and time_ms[tail] != FAR and time_ms[tail] == was[here] + time:
-                dropped, touched = _touch(tail, time_ms, spoilt, was, touched, dropped)
+            if time >= 0 and spoilt[tail] == 0 and was[here] + np.int64(time) <= limit_ms:
+                if _time(tail, ask) == was[here] + time:
+                    dropped, touched = _touch(tail, time_ms, spoilt, was, touched, dropped)
         j += 1
     n = dropped
     for j in range(dropped):
@@ -230,24 +349,23 @@ def _spread(place, old, new, limit_ms, changed, away, most, time_ms, spoilt, was
         here = touched[j]
         for a in range(new.offsets[here], new.offsets[here + 1]):
             head, time = new.near[a, 0], new.near[a, 2]
-            if time >= 0 and time_ms[head] + np.int64(time) < min(np.int64(time_ms[here]), limit_ms + 1):
-                time_ms[here] = time_ms[head] + time
+            if time >= 0:
+                reached = np.int64(_time(head, ask)) + time
+                if reached < min(np.int64(time_ms[here]), limit_ms + 1):
+                    time_ms[here] = reached
         if time_ms[here] != FAR:
             heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, np.int64(time_ms[here]), here)
-    for j in range(len(changed)):
-        s = changed[j]
+    for s in changed:
         for back in range(2):
             tail, head, time = new.ends[s, back], new.ends[s, 1 - back], new.ends[s, 2 + back]
-            reached = time_ms[head] + np.int64(time)
-            if (
-                time >= 0
-                and reached < min(np.int64(time_ms[tail]), limit_ms + 1)
-                and away[tail] + reached <= most
-            ):
+            if time < 0:
+                continue
+            reached = np.int64(_time(head, ask)) + time
+            if reached < min(np.int64(_time(tail, ask)), limit_ms + 1):
                 n, touched = _touch(tail, time_ms, spoilt, was, touched, n)
-                time_ms[tail] = time_ms[head] + time
-                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, np.int64(time_ms[tail]), tail)
-    n, touched = _new_seeds(place, new, limit_ms, away, most, time_ms, spoilt, was, touched, n)
+                time_ms[tail] = reached
+                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, reached, tail)
+    n, touched = _new_seeds(place, new, ask, spoilt, was, touched, n)
     for a in range(new.own.offsets[place], new.own.offsets[place + 1]):
         for back in range(2):
             slot = new.ends[new.own.street[a], back]
@@ -260,19 +378,15 @@ def _spread(place, old, new, limit_ms, changed, away, most, time_ms, spoilt, was
         for a in range(new.offsets[here], new.offsets[here + 1]):
             tail, time = new.near[a, 0], new.near[a, 1]
             later = reached + time
-            if (
-                time >= 0
-                and later < min(np.int64(time_ms[tail]), limit_ms + 1)
-                and away[tail] + later <= most
-            ):
+            if time >= 0 and later <= limit_ms and later < _time(tail, ask):
                 n, touched = _touch(tail, time_ms, spoilt, was, touched, n)
-                time_ms[tail] = reached + time
-                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, reached + time, tail)
+                time_ms[tail] = later
+                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, later, tail)
     return n, touched
 
 
 @inner
-def _lost_seeds(place, old, new, time_ms, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
+def _lost_seeds(place, old, new, ask, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
     """Touch slots whose time was that of an access point which is farther now."""
     first, now = old.own.offsets[place], new.own.offsets[place]
     for i in range(old.own.offsets[place + 1] - first):
@@ -286,13 +400,13 @@ def _lost_seeds(place, old, new, time_ms, spoilt, was, touched, n):  # type: ign
             ):
                 continue
             slot = old.ends[s, back]
-            if time_ms[slot] == _seed(old, a, back):
-                n, touched = _touch(slot, time_ms, spoilt, was, touched, n)
+            if _time(slot, ask) == _seed(old, a, back):
+                n, touched = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
     return n, touched
 
 
 @inner
-def _new_seeds(place, view, limit_ms, away, most, time_ms, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
+def _new_seeds(place, view, ask, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
     """Improve slots by the access points of a place."""
     for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
         s = view.own.street[a]
@@ -300,9 +414,9 @@ def _new_seeds(place, view, limit_ms, away, most, time_ms, spoilt, was, touched,
             if view.ends[s, 2 + back] < 0:
                 continue
             slot, reached = view.ends[s, back], _seed(view, a, back)
-            if reached < time_ms[slot] and reached <= limit_ms and away[slot] + reached <= most:
-                n, touched = _touch(slot, time_ms, spoilt, was, touched, n)
-                time_ms[slot] = reached
+            if reached <= ask[3] and reached < _time(slot, ask):
+                n, touched = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
+                ask[0].time_ms[slot] = reached
     return n, touched
 
 

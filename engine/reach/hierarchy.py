@@ -84,14 +84,19 @@ def hierarchy(network: StreetNetwork) -> Hierarchy:
     """Build the hierarchy of a network, or customise a known shape to its times; kept as long as it lives."""
     known = _HIERARCHIES.get(network)
     if known is None:
-        key = _key(network)
-        shape = _SHAPES.get(key) or build_shape(network)
-        _SHAPES[key] = shape
-        _SHAPES.move_to_end(key)
-        while len(_SHAPES) > _KEPT_SHAPES:
-            _SHAPES.popitem(last=False)
-        known = _HIERARCHIES[network] = customise(shape, network)
+        known = _HIERARCHIES[network] = customise(shape_of(network), network)
     return known
+
+
+def shape_of(network: StreetNetwork) -> Shape:
+    """Build the shape of a network's hierarchy, or find it among the latest ones."""
+    key = _key(network)
+    shape = _SHAPES.get(key) or build_shape(network)
+    _SHAPES[key] = shape
+    _SHAPES.move_to_end(key)
+    while len(_SHAPES) > _KEPT_SHAPES:
+        _SHAPES.popitem(last=False)
+    return shape
 
 
 def has_shape(network: StreetNetwork) -> bool:
@@ -120,11 +125,27 @@ def build_shape(network: StreetNetwork) -> Shape:
         plane.project(np.column_stack([network.lon, network.lat])) if network.n_vertices else np.empty((0, 2))
     )
     order = dissection_order(network.u, network.v, xy)
-    pairs = np.unique(np.sort(np.column_stack([network.u, network.v]), axis=1), axis=0)
+    return contracted(order, network.u, network.v)
+
+
+def contracted(order: npt.NDArray[np.int32], u: npt.NDArray[np.int32], v: npt.NDArray[np.int32]) -> Shape:
+    """Contract the vertices of the streets ``u[i]``–``v[i]`` in an order."""
+    pairs = np.unique(np.sort(np.column_stack([u, v]), axis=1), axis=0)
     tail, head = np.concatenate([pairs, pairs[:, ::-1]]).T
     rows = np.lexsort((head, tail))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(tail, minlength=len(xy)))]).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(tail, minlength=len(order)))]).astype(np.int32)
     return _filled(order, indptr, head[rows].astype(np.int32))
+
+
+def weights(shape: Shape, ends: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """
+    Give the times [ms] of all arcs and shortcuts of a shape, from each position to lower ones and back.
+
+    `ends` has the positions of u and v and the times u→v and v→u (-1: no way) of each street, shape (streets, 4).
+    """
+    up, down = (np.full(len(shape.head), BEYOND, dtype=np.int32) for _ in range(2))
+    _lower(shape.indptr, shape.head, ends, up, down)
+    return up, down
 
 
 def customise(shape: Shape, network: StreetNetwork) -> Hierarchy:
@@ -137,8 +158,7 @@ def customise(shape: Shape, network: StreetNetwork) -> Hierarchy:
     """
     u, v = shape.position[network.u], shape.position[network.v]
     ends = np.column_stack([u, v, network.forward_ms, network.backward_ms]).astype(np.int32)
-    up, down = (np.full(len(shape.head), BEYOND, dtype=np.int32) for _ in range(2))
-    _lower(shape.indptr, shape.head, ends, up, down)
+    up, down = weights(shape, ends)
     least_up, least_down = up.copy(), down.copy()
     _compare(shape.indptr, shape.head, least_up, least_down)
     up[least_up < up] = BEYOND

@@ -146,3 +146,73 @@ def first_one(typing: Any, bits: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lower_row(typing: Any, times: Any, here: Any, there: Any, time: Any, count: Any) -> Any:
+    """Lower ``times[here:]`` to ``times[there:] + time``, `count` numbers rounded up to whole rows."""
+    signature = types.void(times, types.int64, types.int64, types.int32, types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _lower_from(context, builder, (sig.args[0], sig.args[0]), (args[0], args[0], *args[1:]))
+
+    return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lower_row_to(typing: Any, mine: Any, times: Any, here: Any, there: Any, time: Any, count: Any) -> Any:
+    """As `lower_row`, with the numbers that are lowered in an array of their own."""
+    signature = types.void(mine, times, types.int64, types.int64, types.int32, types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _lower_from(context, builder, sig.args[:2], args)
+
+    return signature, generate
+
+
+def _lower_from(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
+    mine, rows = (_data(context, builder, kinds[i], args[i]) for i in (0, 1))
+    plus = _splat(builder, args[4], _ROW)
+    step = ir.Constant(_I64, LANES)
+    with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), args[5], step) as (i, _):
+        here = _chunk(builder, mine, builder.add(args[2], i))
+        there = _chunk(builder, rows, builder.add(args[3], i))
+        found = builder.add(builder.load(there, align=4), plus)
+        builder.store(_lower(builder, builder.load(here, align=4), found), here, align=4)
+    return context.get_dummy_value()
+
+
+def _chunk(builder: Any, base: Any, index: Any) -> Any:
+    """Pointer to sixteen numbers from an index."""
+    return builder.bitcast(builder.gep(base, [index]), _ROW.as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def least_sum(typing: Any, a: Any, i: Any, b: Any, j: Any, count: Any) -> Any:
+    """
+    Give the least of ``a[i + k] + b[j + k]`` for k below `count`, at most `BEYOND`.
+
+    Both arrays are read in whole rows; what lies beyond `count` does not matter.
+    """
+    signature = types.int32(a, types.int64, b, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        one, other = (_data(context, builder, sig.args[k], args[k]) for k in (0, 2))
+        nothing = ir.Constant(_ROW, [BEYOND] * LANES)
+        number = ir.Constant(_ROW, list(range(LANES)))
+        best = cgutils.alloca_once(builder, _ROW)
+        builder.store(nothing, best)
+        step = ir.Constant(_I64, LANES)
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), args[4], step) as (k, _):
+            x = builder.load(_chunk(builder, one, builder.add(args[1], k)), align=4)
+            y = builder.load(_chunk(builder, other, builder.add(args[3], k)), align=4)
+            left = _splat(builder, builder.trunc(builder.sub(args[4], k), _I32), _ROW)
+            found = builder.select(builder.icmp_signed("<", number, left), builder.add(x, y), nothing)
+            builder.store(_lower(builder, builder.load(best), found), best)
+        reduce = ir.FunctionType(_I32, [_ROW])
+        name = f"llvm.vector.reduce.smin.v{LANES}i32"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, reduce, name), [builder.load(best)]
+        )
+
+    return signature, generate

@@ -17,12 +17,30 @@ _SOURCES = sha256(
 ).hexdigest()
 
 
+_LEAN = {"nogil": True, "error_model": "numpy", "_nrt": False}
+"""For functions that allocate nothing: their arrays need no counting."""
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls; it releases the interpreter."""
+    return _kept(function, {"nogil": True})
+
+
+def lean_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls and that allocates nothing."""
+    return _kept(function, _LEAN)
+
+
+def lean(function: Callable[..., Any]) -> Any:
+    """Compile a function that only kernels call and that allocates nothing."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_LEAN)(function)
+
+
+def _kept(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in: compiled anew in each process
-        return numba.njit(nogil=True)(function)
+        return numba.njit(**options)(function)
     kept = getattr(compiled._cache, "_cache_file", None)
     if kept is not None and hasattr(kept, "_source_stamp"):
         kept._source_stamp = _SOURCES

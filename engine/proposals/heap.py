@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.proposals.compiled import inner
+from engine.proposals.compiled import inner, lean
 
 
 @inner
@@ -20,6 +20,12 @@ def push(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
     """Put an entry in; return the arrays and the new size."""
     if size == len(keys):
         keys, slots = longer(keys), longer(slots)
+    return keys, slots, put(keys, slots, size, key, slot)
+
+
+@lean
+def put(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
+    """Put an entry in where there is room; return the new size."""
     at = size
     while at > 0:
         above = (at - 1) >> 1
@@ -30,10 +36,10 @@ def push(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
         at = above
     keys[at] = key
     slots[at] = slot
-    return keys, slots, size + 1
+    return size + 1
 
 
-@inner
+@lean
 def pop(keys, slots, size):  # type: ignore[no-untyped-def]
     """Take the entry with the smallest key out; return it and the new size."""
     key, slot = keys[0], slots[0]

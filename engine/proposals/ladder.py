@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.network.street_network import StreetNetwork
-from engine.proposals.compiled import inner, kernel
+from engine.proposals.compiled import kernel, lean
 from engine.proposals.heap import pop, push
 from engine.proposals.layout import Layout
 from engine.reach.hierarchy import Shape, contracted, shape_of, weights
@@ -191,7 +191,7 @@ def _refit(streets, tree, below, slot, view, queued):  # type: ignore[no-untyped
                     keys, arcs, waiting = push(keys, arcs, waiting, np.int64(n - high), np.int32(c))
 
 
-@inner
+@lean
 def _street_times(x, y, position, slot, view):  # type: ignore[no-untyped-def]
     """Times x→y and y→x of the quickest street between two positions."""
     up, down = np.int32(BEYOND), np.int32(BEYOND)
@@ -205,7 +205,7 @@ def _street_times(x, y, position, slot, view):  # type: ignore[no-untyped-def]
     return up, down
 
 
-@inner
+@lean
 def _arc(indptr, head, x, y):  # type: ignore[no-untyped-def]
     """Arc from a position to a lower one, -1 if there is none."""
     low, high = indptr[x], indptr[x + 1]
@@ -218,7 +218,7 @@ def _arc(indptr, head, x, y):  # type: ignore[no-untyped-def]
     return low if low < indptr[x + 1] and head[low] == y else np.int32(-1)
 
 
-@inner
+@lean
 def climb(p, tree, way):  # type: ignore[no-untyped-def]
     """Make the ladder of a position, and those of all above it: up (`way` 0) or down (1)."""
     made, stack, rungs, weight = tree.made[way], tree.stack, tree.rungs[way], tree.weight[way]
@@ -241,7 +241,7 @@ def climb(p, tree, way):  # type: ignore[no-untyped-def]
         made[x] = True
 
 
-@inner
+@lean
 def shared(x, above, first, depth, end):  # type: ignore[no-untyped-def]
     """Count the positions above (or at) both x and a position of some depth; `above` has those above it from `first`."""
     if x < above[first] or x >= end[above[first]]:

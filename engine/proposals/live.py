@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import InputError
-from engine.proposals.layout import Layout, after
+from engine.proposals.layout import Layout, View, after
 from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
 from engine.proposals.recell import integrated, touched_cells
 from engine.proposals.ladder import Ladders, Tree
@@ -327,17 +327,31 @@ class LiveMode:
         apart = np.array(sorted(self.stale_places), dtype=np.int64)
         with self._borrow() as scratch:
             for view, sign in ((old, -1), (new, 1)):
-                count_places(apart, view, sign, self.shift, cutoffs, of_place, scratch[:1] + scratch[2:], total)
+                count_places(
+                    apart, view, sign, self.shift, cutoffs, of_place, scratch[:1] + scratch[2:], total
+                )
         if not len(streets):
             return np.cumsum(total, axis=2)
         ends = self._ends_of(streets)
         if len(ends) > _MOST_ENDS:
             return self._counted_anew() - self.sums
-        places = np.setdiff1d(np.arange(n_places), apart)
         tree = self._ladders_of(self.counted).tree
         tree = tree._replace(position=_padded(tree.position, n_slots))
+        places = np.setdiff1d(np.arange(n_places), apart)
+        places = places[np.argsort(tree.position[_first_slots(old, places)], kind="stable")]
         with self._borrow() as scratch:
-            space = (scratch.known, _target(tree, self.counted), scratch.street, scratch.slot)
+            most = (len(self.counted.incident) + len(self.layout.incident)) + 4 * n_slots
+            heap = (np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int32))
+            lists = (np.empty(n_slots, dtype=np.int32), np.empty(n_streets, dtype=np.int32))
+            space = (
+                scratch.known,
+                _target(tree, self.counted),
+                scratch.street,
+                scratch.slot,
+                heap,
+                lists,
+                _above(ends, tree),
+            )
             recount(places, old, new, tree, cutoffs, of_place, streets, ends, space, total)
         return np.cumsum(total, axis=2)
 
@@ -379,12 +393,28 @@ def _padded(position: npt.NDArray[np.int32], n_slots: int) -> npt.NDArray[np.int
     return np.concatenate([position, np.full(n_slots - len(position), -1, dtype=np.int32)])
 
 
+def _first_slots(view: View, places: _Int) -> npt.NDArray[np.int32]:
+    """A slot of each place, to visit places neighbour by neighbour."""
+    first = np.zeros(len(places), dtype=np.int32)
+    some = view.own.offsets[places + 1] > view.own.offsets[places]
+    first[some] = view.ends[view.own.street[view.own.offsets[places[some]]], 0]
+    return first
+
+
+def _above(ends: npt.NDArray[np.int32], tree: Tree) -> tuple[_Int, npt.NDArray[np.int32]]:
+    """Room for the positions above each of some slots: (first of each, positions)."""
+    position = tree.position[ends]
+    counts = np.where(position >= 0, tree.depth[position] + 1, 0)
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return first, np.empty(first[-1], dtype=np.int32)
+
+
 def _target(tree: Tree, layout: Layout) -> Target:
     """Room for the rows of any place."""
     rows = max(int(np.diff(layout.own.offsets).max(initial=0)), 1)
     room = int(np.diff(tree.start).max(initial=1))
     of = Target(*(np.empty(n, dtype=np.int32) for n in (0, rows, rows * room, rows * room)))
-    return of._replace(size=np.zeros(2, dtype=np.int64))
+    return of._replace(size=np.zeros(1, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)

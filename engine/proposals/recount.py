@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engine.proposals.compiled import inner, kernel
-from engine.proposals.heap import longer, pop, push
+from engine.proposals.compiled import lean, lean_kernel
+from engine.proposals.heap import pop, put
 from engine.proposals.ladder import climb, shared
 from engine.reach.contribution import contribution, meeting
 from engine.reach.lanes import BEYOND, least_sum, lower_row_to
@@ -25,7 +25,7 @@ EVERYWHERE = np.iinfo(np.int64).max
 """A bound that leaves nothing out."""
 
 
-@kernel
+@lean_kernel
 def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  # type: ignore[no-untyped-def]
     """
     Add to `sums` what some places count for, times a sign.
@@ -90,7 +90,7 @@ class Target(NamedTuple):
     Attributes
     ----------
     size
-        Number of rows, and whether `above` is filled in.
+        Number of rows; -1 if they are not there yet.
     low
         Lowest position of each row.
     above
@@ -105,7 +105,7 @@ class Target(NamedTuple):
     rungs: npt.NDArray[np.int32]
 
 
-@kernel
+@lean_kernel
 def recount(places, old, new, tree, cutoffs, of_place, changed, ends, scratch, sums):  # type: ignore[no-untyped-def]
     """
     Add to `sums` what some places count for after a change of streets, and take off what they counted for before.
@@ -128,24 +128,23 @@ def recount(places, old, new, tree, cutoffs, of_place, changed, ends, scratch, s
         (known, target, street flags, touched slots): `Known` without times, a `Target`, 0 for each street, and
         (flags, times before) for each slot, flags 0.
     """
-    known, target, flag, (spoilt, was) = scratch
+    known, target, flag, (spoilt, was), heap, (touched, listed), from_ends = scratch
     limit = cutoffs[-1]
-    listed, touched = np.empty(256, dtype=np.int32), np.empty(256, dtype=np.int32)
-    from_ends = _above_ends(ends, tree)
+    _climb_from(ends, tree, from_ends)
     n = len(changed)
     for place in places:
-        _aim(place, old, tree, target)
-        if _comes_near(ends, from_ends, tree, target, known, limit) or _moves(place, old, new, changed):
-            ask = (known, target, tree, limit)
-            n_touched, touched = _spread(place, old, new, changed, ask, spoilt, was, touched)
+        target.size[0] = -1
+        if _comes_near(place, old, ends, from_ends, tree, known, limit) or _moves(place, old, new, changed):
+            ask = (known, target, tree, limit, place, old)
+            n_touched = _spread(place, old, new, changed, ask, spoilt, was, touched, heap)
             size = 0
             for j in range(n):
-                size, listed = _list(changed[j], flag, listed, size)
+                size = _list(changed[j], flag, listed, size)
             for j in range(n_touched):
                 slot = touched[j]
                 if was[slot] != known.time_ms[slot]:
                     for a in range(new.offsets[slot], new.offsets[slot + 1]):
-                        size, listed = _list(new.incident[a], flag, listed, size)
+                        size = _list(new.incident[a], flag, listed, size)
             _mark_own(place, old, flag)
             size = _that_matter(listed, n, size, flag, new, ask, spoilt, was, cutoffs)
             for j in range(size):
@@ -164,23 +163,17 @@ def recount(places, old, new, tree, cutoffs, of_place, changed, ends, scratch, s
         known.size[0] = 0
 
 
-@inner
-def _above_ends(ends, tree):  # type: ignore[no-untyped-def]
-    """List the positions above each of some slots, and make their ladders: (first of each, positions)."""
-    first = np.zeros(len(ends) + 1, dtype=np.int64)
-    for i in range(len(ends)):
-        p = tree.position[ends[i]]
-        first[i + 1] = first[i] + (tree.depth[p] + 1 if p >= 0 else 0)
-    above = np.empty(first[-1], dtype=np.int32)
+@lean
+def _climb_from(ends, tree, from_ends):  # type: ignore[no-untyped-def]
+    """Make the ladders of some slots and list the positions above each: `from_ends` is (first of each, positions)."""
     for i in range(len(ends)):
         p = tree.position[ends[i]]
         if p >= 0:
             climb(p, tree, 0)
-            _fill(p, tree, above, first[i])
-    return first, above
+            _fill(p, tree, from_ends[1], from_ends[0][i])
 
 
-@inner
+@lean
 def _fill(p, tree, above, first):  # type: ignore[no-untyped-def]
     """List a position and those above it, from the top."""
     at = first + tree.depth[p]
@@ -190,12 +183,11 @@ def _fill(p, tree, above, first):  # type: ignore[no-untyped-def]
         p = tree.parent[p]
 
 
-@inner
+@lean
 def _aim(place, view, tree, target):  # type: ignore[no-untyped-def]
     """Find the times to a place from all positions above it."""
     room = len(target.rungs) // len(target.low)
     n = 0
-    target.size[1] = 0
     for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
         s = view.own.street[a]
         p, q = tree.position[view.ends[s, 0]], tree.position[view.ends[s, 1]]
@@ -212,28 +204,38 @@ def _aim(place, view, tree, target):  # type: ignore[no-untyped-def]
                 rows, first = np.int64(tree.depth[end]) + 1, tree.start[end]
                 ms = np.int32(min(_seed(view, a, back), BEYOND))
                 lower_row_to(target.rungs, tree.rungs[1], np.int64(n * room), first, ms, rows)
+        _fill(low, tree, target.above, n * room)
         n += 1
     target.size[0] = n
 
 
-@inner
-def _comes_near(ends, from_ends, tree, target, known, limit):  # type: ignore[no-untyped-def]
-    """Find the times from some slots to the place at hand; tell whether any is within the limit."""
+@lean
+def _comes_near(place, view, ends, from_ends, tree, known, limit):  # type: ignore[no-untyped-def]
+    """Find the times from some slots to a place; tell whether any is within the limit."""
     first, above = from_ends
-    room = len(target.rungs) // len(target.low)
+    for i in range(len(ends)):
+        known.time_ms[ends[i]] = BEYOND
+    for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
+        s = view.own.street[a]
+        for back in range(2):
+            if view.ends[s, 2 + back] < 0:
+                continue
+            q, ms = tree.position[view.ends[s, back]], _seed(view, a, back)
+            climb(q, tree, 1)
+            for i in range(len(ends)):
+                p = tree.position[ends[i]]
+                if p >= 0:
+                    n = shared(q, above, first[i], tree.depth[p], tree.end)
+                    time = ms + least_sum(tree.rungs[0], tree.start[p], tree.rungs[1], tree.start[q], n)
+                    known.time_ms[ends[i]] = min(np.int64(known.time_ms[ends[i]]), time)
     near = False
     for i in range(len(ends)):
-        p = tree.position[ends[i]]
-        time = np.int32(BEYOND)
-        for g in range(target.size[0] if p >= 0 else 0):
-            n = shared(target.low[g], above, first[i], tree.depth[p], tree.end)
-            time = min(time, least_sum(tree.rungs[0], tree.start[p], target.rungs, g * room, n))
-        _know(ends[i], time, known, limit)
-        near |= time <= limit
+        near |= known.time_ms[ends[i]] <= limit
+        _know(ends[i], known.time_ms[ends[i]], known, limit)
     return near
 
 
-@inner
+@lean
 def _know(slot, time, known, limit):  # type: ignore[no-untyped-def]
     """Note a time; beyond the limit it is `FAR`."""
     known.time_ms[slot] = time if time <= limit else FAR
@@ -241,7 +243,7 @@ def _know(slot, time, known, limit):  # type: ignore[no-untyped-def]
     known.size[0] += 1
 
 
-@inner
+@lean
 def _moves(place, old, new, changed):  # type: ignore[no-untyped-def]
     """Tell whether a place lies on a street that changes."""
     for view in (old, new):
@@ -252,20 +254,18 @@ def _moves(place, old, new, changed):  # type: ignore[no-untyped-def]
     return False
 
 
-@inner
+@lean
 def _time(slot, ask):  # type: ignore[no-untyped-def]
     """Time from a slot to the place at hand: what is known, else that before the change."""
-    known, target, tree, limit = ask
+    known, target, tree, limit, place, old = ask
     if known.time_ms[slot] >= 0:
         return known.time_ms[slot]
     p = tree.position[slot]
     time = np.int32(BEYOND)
     if p >= 0:
         room = len(target.rungs) // len(target.low)
-        if target.size[1] == 0:
-            target.size[1] = 1
-            for g in range(target.size[0]):
-                _fill(target.low[g], tree, target.above, g * room)
+        if target.size[0] < 0:
+            _aim(place, old, tree, target)
         climb(p, tree, 0)
         for g in range(target.size[0]):
             n = shared(p, target.above, g * room, tree.depth[target.low[g]], tree.end)
@@ -274,7 +274,7 @@ def _time(slot, ask):  # type: ignore[no-untyped-def]
     return known.time_ms[slot]
 
 
-@inner
+@lean
 def _that_matter(listed, first, size, flag, view, ask, spoilt, was, cutoffs):  # type: ignore[no-untyped-def]
     """Keep, after the first few, the listed streets on which a cutoff may have moved; return their number."""
     kept = first
@@ -304,8 +304,8 @@ def _that_matter(listed, first, size, flag, view, ask, spoilt, was, cutoffs):  #
     return kept
 
 
-@inner
-def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignore[no-untyped-def]
+@lean
+def _spread(place, old, new, changed, ask, spoilt, was, touched, heap):  # type: ignore[no-untyped-def]
     """
     Turn the times to a place before a change into those after it.
 
@@ -316,8 +316,9 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
     known, limit_ms = ask[0], ask[3]
     time_ms = known.time_ms
     n = 0
-    heap_ms, heap_slot, waiting = np.empty(256, dtype=np.int64), np.empty(256, dtype=np.int32), 0
-    n, touched = _lost_seeds(place, old, new, ask, spoilt, was, touched, n)
+    heap_ms, heap_slot = heap
+    waiting = 0
+    n = _lost_seeds(place, old, new, ask, spoilt, was, touched, n)
     worse = n > 0
     for s in changed:
         for back in range(2):
@@ -331,7 +332,7 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
             tail, head = old.ends[s, back], old.ends[s, 1 - back]
             time, now = old.ends[s, 2 + back], new.ends[s, 2 + back]
             if 0 <= time != now and time_ms[head] != FAR and time_ms[tail] == time_ms[head] + time:
-                n, touched = _touch(tail, time_ms, spoilt, was, touched, n)
+                n = _touch(tail, time_ms, spoilt, was, touched, n)
     dropped = n
     j = 0
     while j < dropped:
@@ -340,7 +341,7 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
             tail, time = new.near[a, 0], new.near[a, 1]
             if time >= 0 and spoilt[tail] == 0 and was[here] + np.int64(time) <= limit_ms:
                 if _time(tail, ask) == was[here] + time:
-                    dropped, touched = _touch(tail, time_ms, spoilt, was, touched, dropped)
+                    dropped = _touch(tail, time_ms, spoilt, was, touched, dropped)
         j += 1
     n = dropped
     for j in range(dropped):
@@ -354,7 +355,7 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
                 if reached < min(np.int64(time_ms[here]), limit_ms + 1):
                     time_ms[here] = reached
         if time_ms[here] != FAR:
-            heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, np.int64(time_ms[here]), here)
+            waiting = put(heap_ms, heap_slot, waiting, np.int64(time_ms[here]), here)
     for s in changed:
         for back in range(2):
             tail, head, time = new.ends[s, back], new.ends[s, 1 - back], new.ends[s, 2 + back]
@@ -362,15 +363,15 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
                 continue
             reached = np.int64(_time(head, ask)) + time
             if reached < min(np.int64(_time(tail, ask)), limit_ms + 1):
-                n, touched = _touch(tail, time_ms, spoilt, was, touched, n)
+                n = _touch(tail, time_ms, spoilt, was, touched, n)
                 time_ms[tail] = reached
-                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, reached, tail)
-    n, touched = _new_seeds(place, new, ask, spoilt, was, touched, n)
+                waiting = put(heap_ms, heap_slot, waiting, reached, tail)
+    n = _new_seeds(place, new, ask, spoilt, was, touched, n)
     for a in range(new.own.offsets[place], new.own.offsets[place + 1]):
         for back in range(2):
             slot = new.ends[new.own.street[a], back]
             if spoilt[slot] != 0 and time_ms[slot] != FAR:
-                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, np.int64(time_ms[slot]), slot)
+                waiting = put(heap_ms, heap_slot, waiting, np.int64(time_ms[slot]), slot)
     while waiting > 0:
         reached, here, waiting = pop(heap_ms, heap_slot, waiting)
         if reached != time_ms[here]:
@@ -379,13 +380,13 @@ def _spread(place, old, new, changed, ask, spoilt, was, touched):  # type: ignor
             tail, time = new.near[a, 0], new.near[a, 1]
             later = reached + time
             if time >= 0 and later <= limit_ms and later < _time(tail, ask):
-                n, touched = _touch(tail, time_ms, spoilt, was, touched, n)
+                n = _touch(tail, time_ms, spoilt, was, touched, n)
                 time_ms[tail] = later
-                heap_ms, heap_slot, waiting = push(heap_ms, heap_slot, waiting, later, tail)
-    return n, touched
+                waiting = put(heap_ms, heap_slot, waiting, later, tail)
+    return n
 
 
-@inner
+@lean
 def _lost_seeds(place, old, new, ask, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
     """Touch slots whose time was that of an access point which is farther now."""
     first, now = old.own.offsets[place], new.own.offsets[place]
@@ -401,11 +402,11 @@ def _lost_seeds(place, old, new, ask, spoilt, was, touched, n):  # type: ignore[
                 continue
             slot = old.ends[s, back]
             if _time(slot, ask) == _seed(old, a, back):
-                n, touched = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
-    return n, touched
+                n = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
+    return n
 
 
-@inner
+@lean
 def _new_seeds(place, view, ask, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
     """Improve slots by the access points of a place."""
     for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
@@ -415,12 +416,12 @@ def _new_seeds(place, view, ask, spoilt, was, touched, n):  # type: ignore[no-un
                 continue
             slot, reached = view.ends[s, back], _seed(view, a, back)
             if reached <= ask[3] and reached < _time(slot, ask):
-                n, touched = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
+                n = _touch(slot, ask[0].time_ms, spoilt, was, touched, n)
                 ask[0].time_ms[slot] = reached
-    return n, touched
+    return n
 
 
-@inner
+@lean
 def _seed(view, a, back):  # type: ignore[no-untyped-def]
     """Time to an access point from the end of its street: u, or v if `back`."""
     time = view.ends[view.own.street[a], 2 + back]
@@ -428,32 +429,28 @@ def _seed(view, a, back):  # type: ignore[no-untyped-def]
     return view.own.access_ms[a] + (time - along if back else along)
 
 
-@inner
+@lean
 def _touch(slot, time_ms, spoilt, was, touched, n):  # type: ignore[no-untyped-def]
     """List a slot whose time changes, with its time before."""
     if spoilt[slot] != 0:
-        return n, touched
+        return n
     spoilt[slot] = 1
     was[slot] = time_ms[slot]
-    if n == len(touched):
-        touched = longer(touched)
     touched[n] = slot
-    return n + 1, touched
+    return n + 1
 
 
-@inner
+@lean
 def _list(street, flag, listed, size):  # type: ignore[no-untyped-def]
     """List a street once."""
     if flag[street] == 0:
         flag[street] = 1
-        if size == len(listed):
-            listed = longer(listed)
         listed[size] = street
         size += 1
-    return size, listed
+    return size
 
 
-@inner
+@lean
 def _mark_own(place, view, flag):  # type: ignore[no-untyped-def]
     """Mark the listed streets on which a place lies."""
     for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
@@ -461,7 +458,7 @@ def _mark_own(place, view, flag):  # type: ignore[no-untyped-def]
             flag[view.own.street[a]] = 2
 
 
-@inner
+@lean
 def _count(place, s, own, view, time_ms, was, spoilt, cutoffs, of_place, sums, sign):  # type: ignore[no-untyped-def]
     """Add what a place counts for along a street, or take it off; times of spoilt slots are those before."""
     ends, rows = view.ends, view.rows
@@ -481,7 +478,7 @@ def _count(place, s, own, view, time_ms, was, spoilt, cutoffs, of_place, sums, s
         left = right
 
 
-@inner
+@lean
 def _along(s, rising, falling, ends, left, right, cutoffs, rows, category, sums, sign):  # type: ignore[no-untyped-def]
     """Add the contributions of one stretch of a street, piece by piece and cutoff by cutoff."""
     if rising >= FAR and falling >= FAR:
@@ -519,29 +516,23 @@ def _along(s, rising, falling, ends, left, right, cutoffs, rows, category, sums,
             counted = units
 
 
-@inner
+@lean
 def _search(place, view, limit_ms, shift, bound, scratch):  # type: ignore[no-untyped-def]
     """Find the times to a place within the limit; return how many slots were reached."""
     ends, own = view.ends, view.own
     first, last = own.offsets[place], own.offsets[place + 1]
-    slots = np.empty(2 * (last - first), dtype=np.int32)
-    ms = np.empty(2 * (last - first), dtype=np.int64)
     n = 0
+    time_ms, found, heads, links = scratch
     for a in range(first, last):
-        s, x, walk = own.street[a], own.fraction[a], own.access_ms[a]
-        if ends[s, 2] >= 0:
-            slots[n] = ends[s, 0]
-            ms[n] = walk + np.int64(np.rint(ends[s, 2] * x))
-            n += 1
-        if ends[s, 3] >= 0:
-            slots[n] = ends[s, 1]
-            ms[n] = walk + ends[s, 3] - np.int64(np.rint(ends[s, 3] * x))
-            n += 1
-    return _ball(slots, ms, n, limit_ms, shift, view.offsets, view.near, 1, bound, scratch)
+        for back in range(2):
+            if ends[own.street[a], 2 + back] >= 0:
+                slot, ms = ends[own.street[a], back], _seed(view, a, back)
+                n = _reach(slot, ms, limit_ms, shift, bound, time_ms, found, heads, links, n)
+    return _ball(n, limit_ms, shift, view.offsets, view.near, bound, scratch)
 
 
-@inner
-def _ball(slots, ms, n_seeds, limit_ms, shift, offsets, near, column, bound, scratch):  # type: ignore[no-untyped-def]
+@lean
+def _ball(n, limit_ms, shift, offsets, near, bound, scratch):  # type: ignore[no-untyped-def]
     """
     Find every slot within a limit of the seeds; return how many.
 
@@ -550,9 +541,6 @@ def _ball(slots, ms, n_seeds, limit_ms, shift, offsets, near, column, bound, scr
     `FAR`, heads -1 and links -2 at rest; the caller sets times back.
     """
     time_ms, found, heads, links = scratch
-    n = 0
-    for i in range(n_seeds):
-        n = _reach(slots[i], ms[i], limit_ms, shift, bound, time_ms, found, heads, links, n)
     for bucket in range((limit_ms >> shift) + 1):
         while heads[bucket] >= 0:
             here = heads[bucket]
@@ -563,7 +551,7 @@ def _ball(slots, ms, n_seeds, limit_ms, shift, offsets, near, column, bound, scr
             links[here, 0] = -2
             base = np.int64(time_ms[here])
             for a in range(offsets[here], offsets[here + 1]):
-                time = near[a, column]
+                time = near[a, 1]
                 if time >= 0:
                     n = _reach(
                         near[a, 0], base + time, limit_ms, shift, bound, time_ms, found, heads, links, n
@@ -571,7 +559,7 @@ def _ball(slots, ms, n_seeds, limit_ms, shift, offsets, near, column, bound, scr
     return n
 
 
-@inner
+@lean
 def _reach(slot, reached, limit_ms, shift, bound, time_ms, found, heads, links, n):  # type: ignore[no-untyped-def]
     """Let a slot be reached at a time if that is earlier than what is known."""
     known = time_ms[slot]

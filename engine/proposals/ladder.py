@@ -77,26 +77,17 @@ class Ladders:
     layout
         The layout.
     network
-        The network that it lays out, for the first shape.
-    before
-        Ladders of an earlier layout, whose order of contraction is kept; instead of `network`.
-    rungs
-        Room that may be used again.
+        The network that it began with: its order of contraction is kept, vertices that came later go first.
     """
 
-    def __init__(
-        self, layout: Layout, *, network: StreetNetwork | None = None, before: Ladders | None = None
-    ) -> None:
+    def __init__(self, layout: Layout, network: StreetNetwork) -> None:
         self.layout = layout
-        if network is not None:
-            shape = shape_of(network)
-            position = np.empty(layout.n_slots, dtype=np.int32)
-            position[layout.slot] = shape.position
-        else:
-            assert before is not None
-            known = before.tree.position
-            late = np.arange(len(known), layout.n_slots, dtype=np.int32)
-            order = np.concatenate([late, np.argsort(-known).astype(np.int32)])
+        shape = shape_of(network)
+        position = np.empty(network.n_vertices, dtype=np.int32)
+        position[layout.slot] = shape.position
+        if (layout.n_slots, layout.n_streets) != (network.n_vertices, len(network.streets)):
+            late = np.arange(network.n_vertices, layout.n_slots, dtype=np.int32)
+            order = np.concatenate([late, np.argsort(-position).astype(np.int32)])
             shape = contracted(order, layout.ends[:, 0], layout.ends[:, 1])
             position = shape.position
         self.below = _below(shape)
@@ -114,9 +105,9 @@ class Ladders:
 
     def fits(self, layout: Layout) -> bool:
         """Whether a layout has the same streets, with whatever times."""
-        return layout.incident is self.layout.incident or np.array_equal(
-            layout.incident, self.layout.incident
-        )
+        mine = self.layout
+        same_ends = layout.incident is mine.incident or np.array_equal(layout.ends[:, :2], mine.ends[:, :2])
+        return layout.n_slots == mine.n_slots and same_ends
 
     def follow(self, layout: Layout) -> None:
         """Bring the times up to date with those of a layout that fits."""

@@ -363,10 +363,7 @@ class LiveMode:
     def _ladders_of(self, layout: Layout) -> Ladders:
         """Ladders of a layout: those at hand that fit it, else new ones."""
         fit = next((known for known in self._ladders if known.fits(layout)), None)
-        if fit is None and layout.n_slots == self.tables.network.n_vertices:
-            fit = Ladders(layout, network=self.tables.network)
-        elif fit is None:
-            fit = Ladders(layout, before=self._ladders[0])
+        fit = fit or Ladders(layout, self.tables.network)
         self._ladders = [fit, *(known for known in self._ladders if known is not fit)][:_KEPT_LADDERS]
         fit.follow(layout)
         return fit

@@ -234,7 +234,7 @@ def climb(p, tree, way):  # type: ignore[no-untyped-def]
 
 @lean
 def shared(x, above, first, depth, end):  # type: ignore[no-untyped-def]
-    """Count the positions above (or at) both x and a position of some depth; `above` has those above it from `first`."""
+    """Count the positions at or above both x and another, of some depth, which `above` lists from `first`."""
     if x < above[first] or x >= end[above[first]]:
         return 0
     low, high = 0, depth

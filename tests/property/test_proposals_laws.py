@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
+import h3
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.cells import street_pieces
 from engine.network.street_network import NO_WAY, StreetNetwork
 from engine.proposals.live import Cutoffs, Live
 from engine.proposals.operation import (
@@ -21,10 +23,12 @@ from engine.proposals.operation import (
     Segment,
 )
 from engine.proposals.scenario import ModeTables, with_operations
-from engine.reach import nearest
+from engine.proposals.standing import StreetView
+from engine.proposals.streets_laid import close_streets
+from engine.reach import Destinations, nearest
 from engine.reach.cell_counts import count_units
 from engine.reach.cell_times import cell_times
-from tests.strategies import FRACTIONS, destinations_on, pieces_on, street_networks
+from tests.strategies import FRACTIONS, Street, destinations_on, network_of, pieces_on, street_networks
 from tests.towns import exact_snaps
 
 laws = settings(deadline=None, max_examples=25)
@@ -167,8 +171,8 @@ ALL = ("add", "remove", "resize", "retime", "faster", "slower", "cut", "close")
 def test_any_sequence_of_edits_and_undos_equals_a_full_recomputation(
     start: dict[str, ModeTables], data: st.DataObject, one_by_one: bool
 ) -> None:
-    """Places that a changed street concerns are counted one by one, however many they are, or all anew."""
-    with patch("engine.proposals.live._MANY", 1.0 if one_by_one else 0.0):
+    """Places that a changed street concerns are counted one by one, or all anew."""
+    with patch("engine.proposals.counting._MOST_ENDS", 256 if one_by_one else 0):
         _edit_and_compare(start, data)
 
 
@@ -280,3 +284,43 @@ def test_a_faster_street_never_worsens_and_a_slower_or_closed_one_never_improves
     else:
         assert (now >= times).all()
         assert (_minutes(live) >= minutes - _A_MS).all()
+
+
+def test_edits_of_a_grid_equal_a_full_recomputation() -> None:
+    """Large enough for branches, separators and ladders of several rows of numbers."""
+    rng = np.random.default_rng(7)
+    side = 24
+    at = np.arange(side * side)
+    lon, lat = 24.9 + 8e-4 * (at % side), 60.1 + 4e-4 * (at // side)
+    pairs = [(n, n + 1) for n in at if (n + 1) % side] + [(n, n + side) for n in at[:-side]]
+    streets = [
+        Street(int(u), int(v), 45.0, int(rng.integers(8_000, 60_000)), int(rng.integers(8_000, 60_000)))
+        for u, v in pairs
+    ]
+    shut = rng.choice(["", "", "", "f", "b"], len(streets)).tolist()
+    network = network_of(streets, shut, symmetric=False, lon=lon, lat=lat)
+    m, n_places = len(streets), 60
+    places = Destinations(
+        snaps=exact_snaps(rng.integers(0, m, 80).tolist(), rng.choice([0.0, 0.3, 1.0], 80).tolist()),
+        place=np.concatenate([np.arange(n_places), rng.integers(0, n_places, 20)]).astype(np.int32),
+        category=rng.integers(0, 2, n_places).astype(np.int32),
+        capacity=np.ones(n_places),
+        n_categories=2,
+    )
+    numbers = np.unique([int(h3.latlng_to_cell(y, x, 10), 16) for x, y in zip(lon, lat, strict=True)])
+    tables = ModeTables(network, street_pieces(network, numbers.astype(np.uint64), max_snap_m=250), places)
+    live = Live({"walk": tables}, CUTOFFS)
+    done: list[Operation] = []
+    for _ in range(6):
+        street = np.sort(rng.choice(m, 3, replace=False))
+        now = with_operations(tables, done).network
+        times = [t[street] for t in (now.forward_ms, now.backward_ms)]
+        new = [np.where(t < 0, t, np.rint(t * rng.choice([0.3, 0.9, 1.4, 3.0], 3))) for t in times]
+        done.append(Retime(street, new[0].astype(np.int32), new[1].astype(np.int32)))
+        live.do({"walk": done[-1]})
+        assert_same(held(live, "walk"), full(with_operations(tables, done)))
+    done.append(close_streets(StreetView.of(with_operations(tables, done).network), [int(m // 2)]))
+    live.do({"walk": done[-1]})
+    done.append(Retime(np.array([m // 3]), np.array([9_000], np.int32), np.array([9_000], np.int32)))
+    live.do({"walk": done[-1]})
+    assert_same(held(live, "walk"), full(with_operations(tables, done)))

@@ -297,7 +297,7 @@ def test_edits_of_a_grid_equal_a_full_recomputation() -> None:
         Street(int(u), int(v), 45.0, int(rng.integers(8_000, 60_000)), int(rng.integers(8_000, 60_000)))
         for u, v in pairs
     ]
-    shut = rng.choice(["", "", "", "f", "b"], len(streets)).tolist()
+    shut = rng.choice(["-", "-", "-", "f", "b"], len(streets)).tolist()
     network = network_of(streets, shut, symmetric=False, lon=lon, lat=lat)
     m, n_places = len(streets), 60
     places = Destinations(

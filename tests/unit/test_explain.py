@@ -123,7 +123,10 @@ D-s------C-------------F
     path = fixes[0]
     assert path.length_m == pytest.approx(40, abs=1)
     assert path.line is not None
-    assert path.minutes <= 15
+    # two and a half steps along the two banks, and the link at 5 km/h
+    assert path.minutes == pytest.approx(2.5 + path.length_m * 0.72 / 60, abs=4e-5)
+    slow = find_fixes(here, minutes=39.5, label="shops", rules=FixRules(access_speed_kmh=0.5))[0]
+    assert slow.minutes == pytest.approx(2.5 + path.length_m * 7.2 / 60, abs=4e-5)
     # the shop is 2 steps from D: from the middle of AB (4.5 steps from A) the link saves all but the last steps
     assert find_fixes(here, minutes=39.5, label="shops", rules=FixRules(max_path_m=30))[0].kind == "place"
 

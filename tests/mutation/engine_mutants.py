@@ -356,10 +356,15 @@ def main() -> None:
     if log.exists():
         for row in map(json.loads, log.read_text("utf-8").splitlines()):
             known[row["file"], row["name"], row["before"], row["after"], row["nth"]] = row
-    results = [
-        told(m, known.get((m.file, m.name, m.before, m.after, m.nth)), copy, found, args)
-        for m in sample(ROOT, count=args.count, seed=args.seed) if m.file.startswith(args.only)
-    ]  # fmt: skip
+    results = []
+    try:
+        for m in sample(ROOT, count=args.count, seed=args.seed):
+            if m.file.startswith(args.only):
+                row = known.get((m.file, m.name, m.before, m.after, m.nth))
+                results.append(told(m, row, copy, found, args))
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(results)}; the same command goes on from here", flush=True)
+    results.sort(key=lambda r: (r["file"], r["start"], r["after"]))
     bad = withdrawn({r["killer"] for r in results}, copy)
     for r in results:
         if r["killer"] in bad:

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.sites.covering import maximal_covering
+from engine.sites.covering import conflict_cliques, maximal_covering
 from engine.sites.median import p_median
 from engine.sites.selection import Effort, SiteSelection
 
@@ -211,3 +211,20 @@ def test_no_single_move_improves_the_median(case: Instance) -> None:
             moved = tuple(sorted([*(j for j in chosen if j != old), new]))
             if moved in admissible:
                 assert case.cost(list(moved)) >= found.objective - _slack(case.cost([]))
+
+
+def test_groups_of_candidates_that_exclude_each_other() -> None:
+    """A triangle 0–1–2 with a tail 2–3–4, and 5 alone: 3 is in conflict with 2 but not with all of its group."""
+    against = np.zeros((6, 6), bool)
+    for a, b in ((0, 1), (1, 2), (0, 2), (2, 3), (3, 4)):
+        against[a, b] = against[b, a] = True
+    assert conflict_cliques(sp.csr_array(against)).tolist() == [0, 0, 0, 1, 1, 2]
+
+
+@given(instances())
+def test_a_group_is_all_in_conflict(case: Instance) -> None:
+    group = conflict_cliques(sp.csr_array(case.conflicts))
+    assert sorted(set(group.tolist())) == list(range(group.max() + 1))
+    for g in range(group.max() + 1):
+        own = np.flatnonzero(group == g)
+        assert (case.conflicts[np.ix_(own, own)] | np.eye(len(own), dtype=bool)).all()

@@ -192,6 +192,9 @@ def test_the_sweep_finds_where_the_curve_bends() -> None:
     assert table["count"].tolist() == [0, 1, 2, 3, 4, 5]
     assert table["objective"].tolist() == [0, 50, 90, 95, 99, 102]
     assert (table["gap"] < 1e-9).all()
+    assert table["share"].tolist() == [x / 102 for x in (0, 50, 90, 95, 99, 102)]
+    nobody = budget_sweep(sp.csr_array(np.eye(2)), [0.0, 0.0], counts=[0, 1], effort=LIGHT)
+    assert nobody["share"].tolist() == [0, 0]
     assert table.loc[table["bend"], "count"].tolist() == [2]
     assert bend(np.array([0.0, 1.0]), np.array([0.0, 1.0])) == -1
     assert bend(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 2.0])) == -1

@@ -136,6 +136,14 @@ class TestClosing:
         with pytest.raises(InputError, match="street 0 of the walk network is closed already"):
             close_streets(StreetView.of(town("A--B", times={"AB": (NO_WAY, NO_WAY)}).network), [0])
 
+    def test_a_closed_street_is_not_meant_again_but_its_stubs_are(self) -> None:
+        standing, t = city()
+        at_ab = RemoveStreet("feature 1", Point(at(2, 0)), modes=("walk",))
+        first, second = resolve(standing, [at_ab, at_ab]).operations("walk")
+        assert isinstance(first, Build) and isinstance(second, Build)
+        assert set(first.replaced) == {t.street["AB"]}
+        assert set(second.replaced) == {len(t.network.streets)}  # the half beside A
+
     def test_streets_are_meant_by_way_by_line_by_point_and_by_area(self) -> None:
         standing, t = city()
 

@@ -1,9 +1,4 @@
-"""
-A limit of memory: what a run is expected to take, and how it is computed so that it takes less.
-
-The amounts are those of runs whose manifests say so (``steps.*.peak_memory_mb``): Monaco, the centre of Porto (491
-cells), a part of the region of Porto (171 cells, 30,000 junctions) and the whole region (72,000 junctions on foot).
-"""
+"""A limit of memory: a run that cannot keep to it is refused, others are computed so that they do."""
 
 from __future__ import annotations
 
@@ -17,21 +12,13 @@ import pyarrow as pa
 import shapely
 from pyproj import Geod
 
+from pipelines.cost import TREES, Size, highest_step, peak_mb_of, tile_cells_for
 from pipelines.errors import ConfigError
 from pipelines.memory import machine_mb
 from pipelines.quantity import shown_bytes
 
-BASE_MB = 460.0
-"""[MB] Libraries and compiled code, whatever the city."""
-FILE_MB_PER_MB = 10.0
-"""[MB] While an extract is read, for each megabyte of the file."""
-VERTEX_MB = 0.003
-"""[MB] For each vertex of each mode's network, with its streets and what is searched on them."""
-CELL_MB = 0.003
-"""[MB] For each cell, in the tables of the whole area."""
-TILE_CELL_MB = 0.005
-"""[MB] For each cell of a tile, with its pieces of street, while it is measured."""
-LEAST_TILE = 250
+_SURE = 0.9
+"""The model errs by this much where it says too much: who is refused surely does not fit."""
 _GLOBE = Geod(ellps="WGS84")
 
 
@@ -53,45 +40,40 @@ class Budget:
         """A limit in bytes."""
         return cls(None if limit_bytes is None else limit_bytes / 1e6)
 
-    def check_start(self, *, file_bytes: int, cells: int | None) -> None:
+    def check(self, size: Size) -> None:
         """
-        Refuse a city that cannot fit, before it is read.
+        Refuse a run that cannot fit, whatever its tiles.
 
         Parameters
         ----------
-        file_bytes
-            Size of the file of streets.
-        cells
-            Cells of the area; None where only the file knows.
+        size
+            As far as it is known: before the extract is read, its size and the cells; then the networks, too.
 
         Raises
         ------
         ConfigError
-            The least that the run takes is more than the limit.
+            What the run takes in the smallest tiles is more than the limit, by more than the model errs.
         """
-        need = BASE_MB + FILE_MB_PER_MB * file_bytes / 1e6 + CELL_MB * (cells or 0)
-        area = "an area of unknown size" if cells is None else f"{cells:,} cells"
-        self._refuse(need, f"{area}, a file of {shown_bytes(file_bytes)}")
+        need = peak_mb_of(size, tile_cells=0)
+        limit = machine_mb() if self.limit_mb is None else self.limit_mb
+        if need * _SURE <= limit:
+            return
+        named = "this machine has" if self.limit_mb is None else "the memory limit is"
+        known = f"{size.cells:,.0f} cells, a file of {shown_bytes(size.read_mb * 1e6)}"
+        if size.nodes:
+            known += f", networks of {size.nodes:,.0f} vertices together"
+        step = highest_step(size)
+        msg = (
+            f"{named} {shown_bytes(limit * 1e6)}, and this run takes about {shown_bytes(need * 1e6)} ({known}; most "
+            f"for {step}): choose a smaller area, a file cut to it or a coarser resolution"
+        )
+        if step == TREES:
+            msg += ", or set sites.trees.enabled = false"
+        raise ConfigError(msg if self.limit_mb is None else f"{msg}, or allow more memory (--memory-limit)")
 
-    def check_networks(self, *, vertices: int, cells: int) -> None:
-        """
-        Refuse a city whose networks turn out too large, before anything is searched on them.
-
-        Raises
-        ------
-        ConfigError
-            What the run is expected to take is more than the limit.
-        """
-        need = BASE_MB + VERTEX_MB * vertices + CELL_MB * cells
-        self._refuse(need, f"{cells:,} cells, networks of {vertices:,} vertices together")
-
-    def tile_cells(self, *, vertices: int, cells: int) -> int | None:
+    def tile_cells(self, size: Size) -> int | None:
         """Cells of a tile at most, so that the measuring fits beside what the whole takes; None for all at once."""
-        if self.limit_mb is None:
-            return None
-        left = self.limit_mb - BASE_MB - VERTEX_MB * vertices - CELL_MB * cells
-        most = max(LEAST_TILE, math.floor(left / TILE_CELL_MB))
-        return most if most < cells else None
+        return None if self.limit_mb is None else tile_cells_for(size, self.limit_mb)
 
     def release(self) -> None:
         """Give memory that is no longer used back to the system: allocators keep it otherwise."""
@@ -103,16 +85,6 @@ class Budget:
             ctypes.CDLL(None).malloc_trim(0)
         except (AttributeError, OSError):  # another system's C library
             return
-
-    def _refuse(self, need_mb: float, known: str) -> None:
-        limit = machine_mb() if self.limit_mb is None else self.limit_mb
-        if need_mb > limit:
-            named = "this machine has" if self.limit_mb is None else "the memory limit is"
-            msg = (
-                f"{named} {shown_bytes(limit * 1e6)}, and this run takes about {shown_bytes(need_mb * 1e6)} ({known}): "
-                "choose a smaller area, a file cut to it or a coarser resolution"
-            )
-            raise ConfigError(msg if self.limit_mb is None else f"{msg}, or raise --memory-limit")
 
 
 def cells_of(boundary: shapely.Geometry, resolution: int) -> int:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import shapely
 from pipelines.budget import Budget, cells_of
 from pipelines.cache import collect, lease, limit_bytes
 from pipelines.config import Config, Mode, load_config, parse_config, slug
+from pipelines.cost import Size
 from pipelines.errors import ConfigError
 from pipelines.memory import peak_mb
 from pipelines.progress import Progress
@@ -249,6 +250,21 @@ def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
     return resolved, path.resolve().parent
 
 
+def _known_size(config: Config, categories: int, file_bytes: int, boundary: shapely.Geometry | None) -> Size:
+    """What is known of a run before its extract is read; no cells where only the file says which area it is."""
+    both = {"walk", "street30"} <= set(config.modes)
+    return Size(
+        read_mb=file_bytes / 1e6,
+        content_mb=0.0,
+        nodes=0.0,
+        cells=0.0 if boundary is None else cells_of(boundary, config.area.resolution),
+        categories=categories,
+        modes=len(config.modes),
+        sites=both and any(getattr(config.sites, kind).enabled for kind in KINDS),
+        trees=both and config.sites.trees.enabled,
+    )
+
+
 def compute_results(ctx: Context) -> Results:
     """Compute every step of a run, or take it from the cache; no run directory is written."""
     config = ctx.config
@@ -266,8 +282,8 @@ def compute_results(ctx: Context) -> Results:
         wide = config.source.buffer_m if config.source.buffer_m is not None else max(reaches.values())
         bounds = None if boundary is None else buffered_bounds(boundary, wide)
         source = OsmSource(ctx, keep_filter(categories), bounds)
-    expected = None if boundary is None else cells_of(boundary, config.area.resolution)
-    ctx.budget.check_start(file_bytes=source.size, cells=expected)
+    size = _known_size(config, len(categories), source.size, boundary)
+    ctx.budget.check(size)
     extract = source.artifact
     extent = tuple(extract.info["bbox"])
     if boundary is None:
@@ -276,8 +292,9 @@ def compute_results(ctx: Context) -> Results:
     networks: dict[Mode, Artifact] = {mode: network_artifact(ctx, source, mode) for mode in config.modes}
     source.forget()
     vertices = sum(int(n.info["vertices"]) for n in networks.values())
-    ctx.budget.check_networks(vertices=vertices, cells=len(area.cells))
-    ctx.tile_cells = ctx.tile_cells or ctx.budget.tile_cells(vertices=vertices, cells=len(area.cells))
+    size = replace(size, nodes=vertices, cells=len(area.cells))
+    ctx.budget.check(size)
+    ctx.tile_cells = ctx.tile_cells or ctx.budget.tile_cells(size)
     opportunities = opportunities_artifact(
         ctx, extract, networks, categories, bounds=buffered_bounds(boundary, max(reaches.values()))
     )

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipelines.batch.unit import Order, Outcome, compute_unit
 from pipelines.store import sha256_of
@@ -58,6 +59,28 @@ def hashes(out: Path) -> dict[str, str]:
     """SHA-256 of every Parquet file of every run of a batch, and of its catalogue."""
     files = [*out.glob("runs/*/*.parquet"), out / "catalogue.parquet"]
     return {f.relative_to(out).as_posix(): sha256_of(f) for f in sorted(files)}
+
+
+def hashes_of_runs(out: Path) -> dict[str, str]:
+    """Hashes of the run directories, without the catalogue."""
+    (out / "catalogue.parquet").touch()
+    return {name: value for name, value in hashes(out).items() if name.startswith("runs/")}
+
+
+def until(true: Callable[[], Any], what: str, *, seconds: float = 90) -> Any:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"waited {seconds} s for {what}")
+
+
+def in_work(cache: Path) -> list[Path]:
+    """Folders of artifacts that are being written."""
+    return list(cache.glob("artifacts/*/.*"))
 
 
 def records(out: Path) -> dict[str, dict[str, object]]:

@@ -15,8 +15,7 @@ import pandas as pd
 from filelock import FileLock
 
 from pipelines.batch.catalogue import CATALOGUE, STATUS, WAITING, status_table, write_tables
-from pipelines.batch.cluster import LEAST_MB, Workers, connected, cores, memory_mb, size_workers
-from pipelines.batch.cost import Size, cost_of, tile_cells_for
+from pipelines.batch.cluster import WORKER_MB, Workers, connected, cores, memory_mb, size_workers
 from pipelines.batch.drive import drive
 from pipelines.batch.estimate import Estimate, estimate, sizes_of
 from pipelines.batch.plan import BatchPlan, Unit, merged, read_batch
@@ -33,6 +32,7 @@ from pipelines.batch.unit import (
     record_path,
 )
 from pipelines.config import parse_config
+from pipelines.cost import Size, cost_of
 from pipelines.errors import ArtifactError
 from pipelines.progress import Progress
 from pipelines.steps.context import code_digest
@@ -155,7 +155,7 @@ def run_batch(
         f"{plan.name}: {len(plan.units)} cities and settings" + (f", {kept} as recorded" if kept else "")
     )
     orders = [_order(u, target, folder, code, ticket, force=force, offline=offline) for u in todo]
-    sizes = sizes_of(orders, {u.id: u.outline for u in todo})
+    sizes = sizes_of(orders, {u.id: u.outline for u in todo}, count_from_mb=_COUNT_FROM_MB)
     orders = in_turn(orders, {o.id: cost_of(sizes[o.id]).core_s for o in orders})
     cuts = Cuts(folder)
 
@@ -168,7 +168,7 @@ def run_batch(
     try:
         if orders:
             with connected(scheduler, _workers(sizes, workers, memory_gb)) as client:
-                orders = in_tiles(orders, sizes, memory_mb(client))
+                orders = limited(orders, memory_mb(client))
                 for file in cut_first(client, orders, cuts, least_mb=split_mb):
                     progress.say(f"  ✂ {file}: read once for all of its areas")
                 drive(client, orders, heard=heard, compute=compute_unit)
@@ -266,6 +266,8 @@ def outline_path(target: Path, unit: Unit) -> Path:
     return target / "areas" / f"{unit.id}.geojson"
 
 
+_COUNT_FROM_MB = 20.0
+"""[MB] Before a batch begins, the streets of smaller extracts are not counted: order and memory do not hang on them."""
 U = TypeVar("U", Unit, Order)
 
 
@@ -291,22 +293,20 @@ def in_turn(units: Sequence[U], cost: Mapping[str, float] | None = None) -> list
     return [unit for _, _, unit in sorted(ranked, key=lambda entry: entry[:2])]
 
 
-def in_tiles(orders: Sequence[Order], sizes: Mapping[str, Size], budget_mb: float | None) -> list[Order]:
+def limited(orders: Sequence[Order], worker_mb: float | None) -> list[Order]:
     """
-    Have areas that would exceed a process's memory computed in tiles: the same results.
+    Have every unit keep to the memory of a worker: in tiles where that helps, refused with its reason where none would.
 
     Parameters
     ----------
     orders
         The units.
-    sizes
-        How large each is.
-    budget_mb
-        [MB] Memory of a process; None where it is not limited.
+    worker_mb
+        [MB] Memory of a worker; None where it is not limited.
     """
-    if budget_mb is None:
+    if worker_mb is None:
         return list(orders)
-    return [replace(o, tile_cells=tile_cells_for(sizes[o.id], budget_mb)) for o in orders]
+    return [replace(o, memory_mb=max(worker_mb - WORKER_MB, 1.0)) for o in orders]
 
 
 def _order(
@@ -368,7 +368,7 @@ def _workers(sizes: Mapping[str, Size], number: int | None, memory_gb: float | N
     """Processes for the units that are left."""
     return size_workers(
         cores=cores(),
-        need_mb=max((cost_of(size).peak_mb for size in sizes.values()), default=LEAST_MB),
+        need_mb=WORKER_MB + max((cost_of(size).peak_mb for size in sizes.values()), default=0.0),
         budget_mb=None if memory_gb is None else memory_gb * 1000,
         number=number,
         units=len(sizes),

@@ -17,6 +17,8 @@ from pipelines.memory import free_mb
 
 LEAST_MB = 700.0
 """[MB] A worker with the engine loaded and a small city; measured in docs/batch.md."""
+WORKER_MB = 80.0
+"""[MB] What a worker process holds beside the run that it computes."""
 _SHARE = 0.8
 """Part of the free memory that a batch takes where no budget is given."""
 

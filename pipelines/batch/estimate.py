@@ -10,9 +10,10 @@ import pandas as pd
 import shapely
 
 from pipelines.batch.cluster import Workers
-from pipelines.batch.cost import CORE_S, Cost, Size, cost_of, size_of
+from pipelines.batch.size import Counts, size_of
 from pipelines.batch.split import splits
 from pipelines.batch.unit import Order, Outcome
+from pipelines.cost import CORE_S, Cost, Size, cost_of
 
 _START_S = 8.0
 """[s] Until the processes of a batch are up: reading the program, once each."""
@@ -27,8 +28,8 @@ class Estimate:
     ----------
     table
         One row a unit: ``unit``, ``city``, ``setting``, ``cells``, ``nodes``, ``core_s``, ``peak_mb``, ``disk_mb``, and
-        ``basis``: ``measured`` (an earlier run of the batch), ``file`` (size of its extract), ``area`` (as a dense
-        city), ``unknown`` (nothing but the constant is counted).
+        ``basis``: ``measured`` (an earlier run of the batch), ``count`` (the crossings in its extract), ``file`` (the
+        size of its extract), ``area`` (as a dense city), ``unknown`` (nothing but the constant is counted).
     shared_s
         [s] Core seconds for files that are read once for several areas, by address.
     workers
@@ -86,7 +87,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
-def sizes_of(orders: Sequence[Order], outlines: Mapping[str, str | None]) -> dict[str, Size]:
+def sizes_of(
+    orders: Sequence[Order], outlines: Mapping[str, str | None], *, count_from_mb: float = 0.0
+) -> dict[str, Size]:
     """
     How large each unit will be.
 
@@ -96,13 +99,16 @@ def sizes_of(orders: Sequence[Order], outlines: Mapping[str, str | None]) -> dic
         The units.
     outlines
         GeoJSON of units whose areas come from a split file.
+    count_from_mb
+        [MB] The crossings of smaller extracts are not counted.
     """
     known: dict[str, Size] = {}
+    counts = Counts(least_mb=count_from_mb)
     for order in orders:
         text = outlines.get(order.id)
         shape = None if text is None else shapely.union_all(shapely.get_parts(shapely.from_geojson(text)))
         known[order.id] = size_of(
-            order.tables, base=Path(order.base), cache=Path(order.cache), boundary=shape
+            order.tables, base=Path(order.base), cache=Path(order.cache), boundary=shape, counts=counts
         )
     return known
 

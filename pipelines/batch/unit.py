@@ -54,8 +54,8 @@ class Order:
         Content of ``ticket.txt`` in `out`: a worker that does not find it does not share the folder.
     force, offline
         As in `pipelines.compute.run`.
-    tile_cells
-        Cells of a tile at most, where the area would exceed the worker's memory; the results are the same.
+    memory_mb
+        [MB] What the run may take of the worker's memory: a large area is computed in tiles, with the same results.
     patient
         Wait for another batch that computes this unit, and take its result; else say `ELSEWHERE`.
     """
@@ -72,7 +72,7 @@ class Order:
     ticket: str
     force: bool = False
     offline: bool = False
-    tile_cells: int | None = None
+    memory_mb: float | None = None
     patient: bool = False
 
     @property
@@ -264,7 +264,7 @@ def _computed(order: Order, start: float) -> Outcome:
             cache=order.cache,
             force=order.force,
             offline=order.offline,
-            tile_cells=order.tile_cells,
+            memory_limit=None if order.memory_mb is None else round(order.memory_mb * 1e6),
             progress=heard,
         )
     except (PipelineError, EngineError, MemoryError, OSError) as error:

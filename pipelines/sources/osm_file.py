@@ -6,7 +6,8 @@ import bz2
 import gzip
 import re
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -78,13 +79,37 @@ def read_raw(path: Path) -> RawOsm:
     SourceError
         As for `read_osm`.
     """
-    file_format = detect_format(path)
-    if file_format == "pbf":
+    if detect_format(path) == "pbf":
         try:
             return read_pbf(path)
         except UnknownCompressionError:
             pass
-    else:
+    with _rewritten(path) as plain:
+        return read_pbf(plain, name=path)
+
+
+@contextmanager
+def plain_pbf(path: Path) -> Iterator[Path]:
+    """
+    Give the file itself where it is a PBF, else a plain PBF of it that is gone afterwards.
+
+    Raises
+    ------
+    SourceError
+        As for `read_osm`.
+    """
+    if detect_format(path) == "pbf":
+        yield path
+        return
+    with _rewritten(path) as plain:
+        yield plain
+
+
+@contextmanager
+def _rewritten(path: Path) -> Iterator[Path]:
+    """Have libosmium write a file of any format as a plain PBF, into a temporary folder."""
+    file_format = detect_format(path)
+    if file_format != "pbf":
         _refuse_deleted_objects(path, file_format)
     with TemporaryDirectory(prefix="proche-") as folder:
         plain = Path(folder) / "plain.osm.pbf"
@@ -99,7 +124,7 @@ def read_raw(path: Path) -> RawOsm:
                 "fetch it again and compare its size or checksum with the source's"
             )
             raise SourceError(msg) from error
-        return read_pbf(plain, name=path)
+        yield plain
 
 
 _DELETED = re.compile(rb"""\s(visible=["']false["']|action=["']delete["'])""")

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
 from pipelines.errors import PipelineError, SourceError
-from pipelines.sources.osm_pbf_decode import DTYPES, Block, decode_block
+from pipelines.sources.osm_pbf_decode import DTYPES, Block, decode_block, holds
 from pipelines.sources.osm_raw import RawOsm, raw_osm
 
 MAX_HEADER, MAX_BLOB = 64 * 1024, 32 * 1024 * 1024
@@ -72,8 +72,7 @@ def read_pbf(path: Path, *, name: Path | None = None) -> RawOsm:
                 elif kind == "OSMData":
                     parts.add(data)
             except ValueError as error:
-                msg = f"{name}: the block at byte {start:,} is damaged ({error}); {FETCH}"
-                raise SourceError(msg) from error
+                raise _damaged(name, start, error) from error
     if header is None:
         msg = f"{name}: holds no header block; expected a PBF file: {FETCH}"
         raise SourceError(msg)
@@ -85,6 +84,46 @@ def read_pbf(path: Path, *, name: Path | None = None) -> RawOsm:
         )
         raise SourceError(msg)
     return raw
+
+
+def blocks_with(
+    path: Path, kind: Literal["nodes", "ways"], *, name: Path | None = None
+) -> Iterator[tuple[bytes, Block]]:
+    """
+    Decode the blocks that hold objects of a kind, one after the other; the others are only unpacked.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        Which objects are wanted.
+    name
+        Name under which errors speak of it; default: its own.
+
+    Yields
+    ------
+    tuple of bytes and Block
+        The uncompressed bytes, which the texts point into, and the objects.
+
+    Raises
+    ------
+    SourceError, UnknownCompressionError
+        As for `read_pbf`.
+    """
+    name = name or path
+    with path.open("rb") as file:
+        for start, block_kind, data in _blocks(file, name):
+            try:
+                block = decode_block(data) if block_kind == "OSMData" and holds(data, kind) else None
+            except ValueError as error:
+                raise _damaged(name, start, error) from error
+            if block is not None:
+                yield data, block
+
+
+def _damaged(name: Path, start: int, error: ValueError) -> SourceError:
+    return SourceError(f"{name}: the block at byte {start:,} is damaged ({error}); {FETCH}")
 
 
 def _blocks(file: BinaryIO, path: Path) -> Iterator[tuple[int, str, bytes]]:

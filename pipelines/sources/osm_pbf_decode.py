@@ -8,7 +8,7 @@ that damaged or hostile bytes raise ValueError and never touch foreign memory.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
@@ -488,6 +488,19 @@ def decode_block(data: bytes) -> Block:
         name: getattr(out, name)[: done[_NODE_TAGS]] for name in Block._fields if name.startswith("node_tag_")
     }
     return out._replace(**tags)
+
+
+def holds(data: bytes, kind: Literal["nodes", "ways"]) -> bool:
+    """
+    Whether an uncompressed data block holds objects of a kind.
+
+    Raises
+    ------
+    ValueError
+        The bytes are no such block.
+    """
+    survey = _survey(np.frombuffer(data, dtype=np.uint8))
+    return bool(survey[_NODES if kind == "nodes" else _WAYS] > 0)
 
 
 _SIZES = {

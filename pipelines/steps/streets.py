@@ -145,8 +145,9 @@ class OsmSource:
 
     @property
     def size(self) -> int:
-        """[bytes] Of the file."""
-        return self.file.size
+        """[bytes] Of what is read: the cut that a batch made for this box, else the whole file."""
+        cut = self.ctx.store.find("cut", self.cut_key)
+        return self.file.size if cut is None else cut.file(CUT_FILE).stat().st_size
 
     def forget(self) -> None:
         """Let go of what was read; it is read again where it is needed after all."""

@@ -5,6 +5,7 @@ Run as a script; `docs/batch.md` shows what it prints::
 
     python tests/bench/costs.py measure ../shared/data costs.jsonl [CASE…]
     python tests/bench/costs.py fit costs.jsonl
+    python tests/bench/costs.py errors costs.jsonl ../shared/data
 
 Each case is a process of its own, after a warm-up that compiles and loads everything; a core second is a second of one
 processor, however many others were at work meanwhile. A run is measured without sites, then with sites added.
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 CATEGORIES = ("shops", "schools", "green", "sorting")
 _LON, _LAT = 2.25, 48.80
@@ -39,6 +41,8 @@ EXTRACTS = {
     "Porto region": ("porto_region_streets.osm.pbf", None),
 }
 OFF = {"enabled": False}
+NO_LIMIT = "1TB"
+"""As in a batch, each step gives back what it no longer needs, so that the peaks of steps can be told apart."""
 NO_SITES = {"trees": OFF, "chargers": OFF, "sorting": OFF}
 
 
@@ -137,45 +141,87 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
         files = [source["nodes"], source["edges"]] if source["osm"] == "tables" else [source["osm"]]
         start_peak()
         before, wall = time.process_time(), time.perf_counter()
-        done = run({**tables, "sites": NO_SITES}, out=folder / "run", cache=folder / "cache")
+        done = run(
+            {**tables, "sites": NO_SITES}, out=folder / "run", cache=folder / "cache", memory_limit=NO_LIMIT
+        )
         core_s, peak = time.process_time() - before, peak_mb()
         found = {
             "case": name,
             "read_mb": sum(Path(f).stat().st_size for f in files) / 1e6,
-            "nodes": sum(len(pd.read_parquet(f)) for f in done.path.glob("network_*_nodes.parquet")),
+            "nodes": sum(pq.read_metadata(f).num_rows for f in done.path.glob("network_*_nodes.parquet")),
+            "vertices": {
+                f.stem.split("_")[1]: pq.read_metadata(f).num_rows
+                for f in done.path.glob("network_*_nodes.parquet")
+            },
             "cells": len(done.cells),
             "categories": len(done.categories),
             "modes": len(done.modes),
             "core_s": core_s,
             "wall_s": time.perf_counter() - wall,
             "peak_mb": peak,
-            "steps": {k: round(v.get("peak_memory_mb") or 0) for k, v in done.manifest["steps"].items()},
+            "steps": _step_peaks(done),
             "output_mb": sum(f.stat().st_size for f in done.path.iterdir()) / 1e6,
         }
         if {"walk", "street30"} <= set(done.modes):
             before = time.process_time()
-            run(tables, out=folder / "run", cache=folder / "cache")
+            sited = run(tables, out=folder / "run", cache=folder / "cache", memory_limit=NO_LIMIT)
             found |= {"sites_core_s": time.process_time() - before, "sites_peak_mb": peak_mb()}
+            found["steps"] |= _step_peaks(sited)
     return found
+
+
+def _step_peaks(done: Any) -> dict[str, int]:
+    """[MB] Highest memory of the process during each step that was computed."""
+    return {
+        name: round(step["peak_memory_mb"] or 0)
+        for name, step in done.manifest["steps"].items()
+        if not step["cached"]
+    }
 
 
 def fit(measured: pd.DataFrame) -> pd.DataFrame:
     """
-    Coefficients of `pipelines.batch.cost`, not negative, by least squares of relative errors.
+    Rates of time and disk for `pipelines.cost`, not negative, by least squares of relative errors.
 
-    The size of tables is left out: only that of an extract says what reading it costs.
+    The size of tables is left out: only that of an extract says what reading it costs. Rates of memory are read off the
+    peaks of the steps by hand: each is the highest for another kind of run.
     """
     tables = measured["case"].str.startswith("synthetic")
     read = measured["read_mb"].where(~tables, 0.0)
     work = measured["cells"] * measured["categories"] * measured["modes"]
     plain = np.column_stack([np.ones(len(measured)), read, measured["nodes"], work])
     own = measured["sites_core_s"].notna()
-    rows = {}
-    for figure in ("core_s", "peak_mb", "output_mb"):
-        rows[figure] = _relative(plain, measured[figure].to_numpy())
-    site = np.column_stack([np.ones(own.sum()), measured.loc[own, "nodes"]])
-    rows["sites_core_s"] = [*_relative(site, measured.loc[own, "sites_core_s"].to_numpy()), 0.0, 0.0]
-    return pd.DataFrame(rows, index=["base", "MB read (sites: node)", "node", "cell × category × mode"]).T
+    sites = measured[own]
+    rows = {name: _relative(plain, measured[name].to_numpy()) for name in ("core_s", "output_mb")}
+    columns = np.column_stack([np.ones(len(sites)), np.zeros(len(sites)), sites["nodes"], sites["cells"]])
+    rows["sites_core_s"] = _relative(columns, sites["sites_core_s"].to_numpy())
+    return pd.DataFrame(rows, index=["base", "MB read", "node", "cell × category × mode (sites: cell)"]).T
+
+
+def errors(measured: pd.DataFrame, data: Path) -> pd.DataFrame:
+    """How far `proche batch --estimate` is off for each case: what it says of the configuration, against what was."""
+    from pipelines.batch.size import size_of
+    from pipelines.cost import cost_of
+
+    rows = []
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        for case in measured.to_dict("records"):
+            size = size_of(cases(data)[case["case"]](folder), base=folder, cache=folder)
+            cost = cost_of(size)
+            sites = case["sites_core_s"] if size.sites else 0.0
+            peak = case["sites_peak_mb"] if size.sites else 0.0
+            rows.append(
+                {
+                    "case": case["case"],
+                    "nodes": size.nodes / case["nodes"] - 1,
+                    "cells": size.cells / case["cells"] - 1,
+                    "core_s": cost.core_s / (case["core_s"] + sites) - 1,
+                    "peak_mb": cost.peak_mb / max(case["peak_mb"], peak) - 1,
+                    "basis": size.basis,
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def _relative(columns: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -197,9 +243,16 @@ def main(arguments: list[str]) -> None:
             with target.open("a", encoding="utf-8") as file:
                 file.write(text)
             print(text, end="")
-    elif what == "fit":
+    else:
         measured = pd.DataFrame([json.loads(line) for line in Path(rest[0]).read_text("utf-8").splitlines()])
         measured = measured.drop_duplicates("case", keep="last")
+        if what == "errors":
+            print(
+                errors(measured, Path(rest[1]).resolve()).to_string(
+                    index=False, float_format="{:+.0%}".format
+                )
+            )
+            return
         columns = [
             "case",
             "read_mb",
@@ -211,7 +264,9 @@ def main(arguments: list[str]) -> None:
             "sites_core_s",
             "peak_mb",
         ]
-        print(measured[[*columns, "output_mb"]].round(1).to_string(index=False))
+        columns += ["sites_peak_mb", "output_mb"]
+        print(measured[columns].round(1).to_string(index=False))
+        print(pd.DataFrame({row["case"]: row["steps"] for row in measured.to_dict("records")}).to_string())
         print(fit(measured).to_string())
 
 

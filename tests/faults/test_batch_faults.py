@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,11 @@ from tests.batch_town import (
     cluster,
     deadly,
     faulty,
-    hashes,
+    hashes_of_runs,
+    in_work,
     leftovers,
     records,
+    until,
     write_batch,
 )
 from tests.loopback import Content, Fault, serve
@@ -57,28 +58,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for unit in read_batch([write_batch(folder, TOWNS)]).units:
         run(unit.tables, base=unit.base, out=folder / "out" / "runs" / unit.id, cache=folder / "cache")
     return hashes_of_runs(folder / "out")
-
-
-def hashes_of_runs(out: Path) -> dict[str, str]:
-    """Hashes of the run directories, without the catalogue."""
-    (out / "catalogue.parquet").touch()
-    return {name: value for name, value in hashes(out).items() if name.startswith("runs/")}
-
-
-def until(true: Callable[[], Any], what: str, *, seconds: float = 90) -> Any:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = true()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"waited {seconds} s for {what}")
-
-
-def in_work(cache: Path) -> list[Path]:
-    """Folders of artifacts that are being written."""
-    return list(cache.glob("artifacts/*/.*"))
 
 
 def test_a_worker_killed_in_the_middle_of_a_city_loses_nothing(
@@ -149,7 +128,7 @@ def batch_command(file: Path, tmp_path: Path, *more: str) -> subprocess.Popen[st
     """The command with one local process."""
     command = [sys.executable, "-m", "pipelines", "batch", str(file), "--workers", "1", "--memory-gb", "2",
                "--out", str(tmp_path / "out"), "--json", *more]  # fmt: skip
-    env = {"PROCHE_CACHE": str(tmp_path / "cache"), "PATH": ""}
+    env = {"PROCHE_CACHE": str(tmp_path / "cache"), "PROCHE_WARM": "off", "PATH": ""}
     return subprocess.Popen(
         command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

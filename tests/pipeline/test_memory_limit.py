@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 import shapely
 
 from engine.cells import cells_in_area
-from pipelines import budget
+from pipelines import cost
 from pipelines.budget import Budget, cells_of
 from pipelines.compute import run
+from pipelines.cost import Size
 from pipelines.errors import ConfigError
 from pipelines.memory import peak_of
 from pipelines.warm import town_tables
@@ -34,8 +36,8 @@ def test_tiles_give_the_same_bytes(
 ) -> None:
     whole = run(tables, cache=tmp_path / "whole")
     assert whole.manifest["tile_cells"] is None
-    monkeypatch.setattr(budget, "LEAST_TILE", 3)
-    monkeypatch.setattr(budget, "TILE_CELL_MB", 1e6)
+    monkeypatch.setattr(cost, "LEAST_TILE", 3)
+    monkeypatch.setattr(cost, "CELL_MB", 1e6)
     tiled = run(tables, cache=tmp_path / "tiled", memory_limit="4GB")
     assert tiled.manifest["tile_cells"] == 3
     assert len(tiled.cells) > 3 * 3
@@ -48,7 +50,7 @@ def test_tiles_give_the_same_bytes(
 def test_a_city_that_cannot_fit_says_so_before_it_starts(
     tables: dict[str, Any], tmp_path: Path, limit: str | int
 ) -> None:
-    with pytest.raises(ConfigError, match=r"memory limit is 100.0 MB.*takes about 46\d.* MB.*--memory-limit"):
+    with pytest.raises(ConfigError, match=r"memory limit is 100.0 MB.*takes about 560.* MB.*--memory-limit"):
         run(tables, cache=tmp_path / "cache", memory_limit=limit)
     assert not (tmp_path / "cache" / "artifacts").exists()
 
@@ -64,18 +66,33 @@ def test_half_the_planet_is_refused_in_no_time(tables: dict[str, Any], tmp_path:
     assert peak.mb < before.mb + 200
 
 
+SIZE = Size(
+    read_mb=3, content_mb=0, nodes=100_000, cells=8_000, categories=4, modes=3, sites=True, trees=False
+)
+
+
 def test_networks_that_turn_out_too_large_are_refused_before_the_searches() -> None:
-    Budget(1000).check_networks(vertices=100_000, cells=8_000)
-    with pytest.raises(ConfigError, match=r"900,000 vertices together"):
-        Budget(1000).check_networks(vertices=900_000, cells=8_000)
+    Budget(1000).check(SIZE)
+    with pytest.raises(ConfigError, match=r"900,000 vertices together; most for networks and places"):
+        Budget(1000).check(replace(SIZE, nodes=900_000))
+
+
+def test_what_takes_most_is_named_with_what_to_do() -> None:
+    with pytest.raises(ConfigError, match=r"candidates for trees.*sites\.trees\.enabled = false"):
+        Budget(1000).check(replace(SIZE, trees=True))
+    with pytest.raises(
+        ConfigError, match=r"tables of all cells\): choose.*coarser resolution, or allow more"
+    ):
+        Budget(1000).check(replace(SIZE, cells=200_000))
 
 
 def test_tiles_grow_with_the_limit_and_end_where_all_fits() -> None:
-    sizes = [Budget(mb).tile_cells(vertices=200_000, cells=100_000) for mb in (1_000, 1_400, 1_600, 9_000)]
-    assert sizes[:1] == [budget.LEAST_TILE]
+    region = replace(SIZE, nodes=200_000, cells=100_000)
+    sizes = [Budget(mb).tile_cells(region) for mb in (800, 900, 1_000, 9_000)]
+    assert sizes[:1] == [cost.LEAST_TILE]
     assert sizes[0] < sizes[1] < sizes[2]
     assert sizes[3] is None
-    assert Budget().tile_cells(vertices=10**9, cells=10**9) is None
+    assert Budget().tile_cells(replace(region, nodes=1e9, cells=1e9)) is None
 
 
 @pytest.mark.parametrize("resolution", [8, 9, 10])

@@ -7,6 +7,7 @@ import streamlit as st
 
 from ui.session import Context
 from ui.views.mapping import name_of
+from ui.views.text import plain
 
 
 def glance(context: Context) -> None:
@@ -15,6 +16,8 @@ def glance(context: Context) -> None:
     people = "cells" if run.residents is None else "residents"
     st.markdown(f"### {t('glance.heading')}")
     st.caption(t(f"glance.note_{people}", minutes=t.number(run.cutoff_min)))
+    if context.view.district is not None:
+        st.caption(t("glance.whole", area=plain(run.title), part=plain(context.view.district)))
     st.table(glance_table(context).set_index(t("cell.place")))
     st.caption(t("cell.choose"))
 

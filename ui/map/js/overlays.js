@@ -49,6 +49,7 @@ export class Overlays {
     this.map = map;
     this.shown = new Map();  // kind → what it was made from
     this.markers = [];
+    map.on("move", () => this.spread());
     for (const kind of ORDER) {
       map.addSource(kind, { type: "geojson", data: EMPTY });
       STYLES[kind].forEach((style, i) => map.addLayer({ id: `${kind}-${i}`, source: kind, ...style }));
@@ -82,6 +83,19 @@ export class Overlays {
       const element = el("div", { class: `badge ${kind ?? ""} ${strong ? "strong" : ""}`, role: "img", "aria-label": label }, text);
       return new maplibregl.Marker({ element }).setLngLat([lon, lat]).addTo(this.map);
     });
+    this.order = [...list.keys()].sort((a, b) => Boolean(list[b].strong) - Boolean(list[a].strong) || a - b);
+    this.spread();
+  }
+
+  // A number that would cover one before it waits until the map is nearer; the chosen one always stands.
+  spread() {
+    const taken = [];
+    for (const i of this.order ?? []) {
+      const { x, y } = this.map.project(this.markers[i].getLngLat());
+      const covered = taken.some((t) => Math.abs(t.x - x) < 30 && Math.abs(t.y - y) < 22);
+      this.markers[i].getElement().hidden = covered;
+      if (!covered) taken.push({ x, y });
+    }
   }
 
   // Only the sites up to a rank; those that exist today have rank 0 and always stay.

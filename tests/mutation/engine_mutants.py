@@ -358,7 +358,7 @@ def main() -> None:
             known[row["file"], row["name"], row["before"], row["after"], row["nth"]] = row
     results = []
     try:
-        for m in sample(ROOT, count=args.count, seed=args.seed):
+        for m in sample(copy.root, count=args.count, seed=args.seed):
             if m.file.startswith(args.only):
                 row = known.get((m.file, m.name, m.before, m.after, m.nth))
                 results.append(told(m, row, copy, found, args))

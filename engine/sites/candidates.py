@@ -220,7 +220,8 @@ def near(xy: FloatArray, geometry: Any, plane: LocalMetres, *, within_m: float) 
         result |= distance < within_m
     if (~is_point).any():
         points = np.asarray(shapely.points(xy), dtype=object)
-        hit, other = shapely.STRtree(flat[~is_point]).query(points, predicate="dwithin", distance=within_m)
+        # the shapes ask the tree of points: what asks is prepared, and a shape of many vertices is worth it
+        other, hit = shapely.STRtree(points).query(flat[~is_point], predicate="dwithin", distance=within_m)
         close = shapely.distance(points[hit], flat[~is_point][other]) < within_m
         result[hit[close]] = True
     return result

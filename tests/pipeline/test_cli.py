@@ -31,8 +31,9 @@ def proche(*args: object, cache: Path | None = None) -> Result:
     return CliRunner(env=env).invoke(cli, [str(a) for a in args])
 
 
-def test_demo_prints_figures_and_the_folder(demo_run: RunDirectory, demo_cache: Path) -> None:
-    result = proche("demo", "--no-app", cache=demo_cache)
+def test_demo_prints_figures_and_the_folder(untouched_cache: Path, tmp_path: Path) -> None:
+    cache = shutil.copytree(untouched_cache, tmp_path / "cache")
+    result = proche("demo", "--no-app", cache=cache)
     assert result.exit_code == 0, result.stderr
     assert "Helsinki centre: 144 cells" in result.stdout
     assert result.stdout.strip().endswith("helsinki-centre")
@@ -126,12 +127,23 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in proche("--debug", "run", tmp_path / "none.toml").stderr
 
 
+def _hear_interrupts() -> None:
+    """Tests that were started in the background of a shell, and their children, are deaf to SIGINT otherwise."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_an_interrupted_run_ends_with_130_and_goes_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipelines", "demo", "--no-app", "--out", str(tmp_path / "out")]
     env = {**os.environ, "PROCHE_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
-        command, env=env, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=env,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 - one signal, no threads here
     )
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not list(

@@ -96,13 +96,15 @@ def test_the_manifest_tells_the_whole_story(demo_run: RunDirectory) -> None:
     assert any("OpenStreetMap" in a for a in manifest["attribution"])
 
 
-def test_a_second_run_does_no_work_and_says_so(demo_run: RunDirectory, demo_cache: Path) -> None:
-    before = {p.name: p.stat().st_mtime_ns for p in demo_run.path.iterdir()}
+def test_a_second_run_does_no_work_and_says_so(untouched_cache: Path, tmp_path: Path) -> None:
+    cache = shutil.copytree(untouched_cache, tmp_path / "cache")
+    folder = run(DEMO, cache=cache).path
+    before = {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
     heard = Heard()
-    run(DEMO, cache=demo_cache, progress=heard)
+    run(DEMO, cache=cache, progress=heard)
     assert heard.computed == set()
     assert any("nothing to do" in line for line in heard.lines)
-    assert before == {p.name: p.stat().st_mtime_ns for p in demo_run.path.iterdir()}
+    assert before == {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
 
 
 @pytest.mark.parametrize(

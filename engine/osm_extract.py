@@ -1,11 +1,17 @@
 """What one pass over an OpenStreetMap file leaves in memory: plain tables, no file handle."""
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-import geopandas as gpd
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,20 @@ class ExtractInfo:
     """Objects read: ``nodes``, ``ways``, ``relations``, ``highway_ways``, ``features`` …"""
     repairs: dict[str, int] = field(default_factory=dict)
     """What was repaired or left out, by reason: ``missing_nodes``, ``duplicate_refs`` …"""
+
+
+class Features(NamedTuple):
+    """Points, lines and polygons of an extract: columns of ``OsmExtract.features``."""
+
+    id: list[str]
+    tags: list[dict[str, str]]
+    edited: npt.NDArray[np.int32]
+    geometry: npt.NDArray[np.object_]
+
+    @classmethod
+    def none(cls) -> Features:
+        """No features."""
+        return cls([], [], np.empty(0, dtype=np.int32), np.empty(0, dtype=object))
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +64,10 @@ class OsmExtract:
     restrictions
         Turn restrictions: ``relation_id``, ``restriction``, ``from_way``, ``via_node``, ``via_ways`` (tuple),
         ``to_way``, ``except``; a restriction has a via node (else 0) or via ways (else none).
-    features
-        One row a feature: ``id`` (``node/1``, ``way/2``, ``relation/3``), ``tags`` (dict), ``edited`` where known (day
-        of the last edit, counted from 1970-01-01, 0 where the file does not say), ``geometry`` (points, lines and
-        polygons, EPSG:4326).
     info
         Source, time, box and counts.
+    feature_columns
+        The features, as columns.
     memberships
         Ways that belong to relations: ``relation_id``, ``way_id``.
     """
@@ -62,8 +80,27 @@ class OsmExtract:
     way_offsets: npt.NDArray[np.int64]
     way_refs: npt.NDArray[np.int64]
     restrictions: pd.DataFrame
-    features: gpd.GeoDataFrame
     info: ExtractInfo
+    feature_columns: Features = field(default_factory=Features.none)
     memberships: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame({"relation_id": [], "way_id": []}, dtype="int64")
     )
+
+    @cached_property
+    def features(self) -> gpd.GeoDataFrame:
+        """
+        One row a feature.
+
+        ``id`` (``node/1``, ``way/2``, ``relation/3``), ``tags`` (dict), ``edited`` (day of the last edit, counted from
+        1970-01-01, 0 where the file does not say), ``geometry`` (points, lines and polygons, EPSG:4326).
+        """
+        import geopandas as gpd  # 20 MB that networks do not need
+
+        ids, tags, edited, shapes = self.feature_columns
+        column = np.empty(len(tags), dtype=object)
+        column[:] = tags
+        return gpd.GeoDataFrame(
+            {"id": pd.array(ids, dtype="str"), "tags": column, "edited": edited},
+            geometry=gpd.array.GeometryArray(shapes),
+            crs="EPSG:4326",
+        )

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.sax.saxutils import quoteattr
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 
@@ -99,7 +98,6 @@ def plain_extract(
         way_offsets=np.concatenate([[0], np.cumsum([len(refs) for refs, _ in ways])]).astype(np.int64),
         way_refs=np.array([place[ref] for refs, _ in ways for ref in refs], dtype=np.int64),
         restrictions=pd.DataFrame({name: [] for name in columns}),
-        features=gpd.GeoDataFrame({"id": [], "tags": []}, geometry=[], crs="EPSG:4326"),
         info=ExtractInfo("town", None, (0.0, 0.0, 0.0, 0.0)),
     )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import shapely
 
+from engine.osm_extract import Features
 from pipelines.sources.osm_lines import closed_rings, member_ways
 from pipelines.sources.osm_raw import UNIT, RawOsm, TagTable
 
@@ -28,7 +27,7 @@ def read_features(
     *,
     bounds: tuple[float, float, float, float] | None,
     repairs: dict[str, int],
-) -> gpd.GeoDataFrame:
+) -> Features:
     """
     Objects with a wanted tag as geometries.
 
@@ -45,9 +44,8 @@ def read_features(
 
     Returns
     -------
-    geopandas.GeoDataFrame
-        ``id``, ``tags`` (dict), ``edited`` (day of the last edit, counted from 1970-01-01, 0 where the file does not
-        say), ``geometry``; nodes, then ways, then relations, each by id. EPSG:4326.
+    Features
+        Nodes, then ways, then relations, each by id.
     """
     ids: list[str] = []
     tags: list[dict[str, str]] = []
@@ -62,21 +60,13 @@ def read_features(
             tags += table.dicts(rows)
             geometry.append(shapes)
             edited.append(table.edited(rows))
-    shapes = np.concatenate(geometry) if geometry else np.empty(0, dtype=object)
-    column = np.empty(len(tags), dtype=object)
-    column[:] = tags
-    frame = gpd.GeoDataFrame(
-        {
-            "id": pd.array(ids, dtype="str"),
-            "tags": column,
-            "edited": np.concatenate([*edited, np.empty(0, dtype=np.int32)]),
-        },
-        geometry=gpd.array.GeometryArray(shapes),
-        crs="EPSG:4326",
-    )
-    if bounds is not None:
-        frame = frame[shapely.intersects(shapes, shapely.box(*bounds))].reset_index(drop=True)
-    return frame
+    if not ids:
+        return Features.none()
+    found = Features(ids, tags, np.concatenate(edited), np.concatenate(geometry))
+    if bounds is None:
+        return found
+    near = np.flatnonzero(shapely.intersects(found.geometry, shapely.box(*bounds)))
+    return Features([ids[i] for i in near], [tags[i] for i in near], found.edited[near], found.geometry[near])
 
 
 def _xy(raw: RawOsm, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -12,10 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import osmium
 import pandas as pd
 
 from engine.network.tags import NODE_KEYS, NODE_TRIGGERS, ROUTABLE_WITHOUT_HIGHWAY, WAY_KEYS
@@ -111,6 +109,8 @@ def _rewritten(path: Path) -> Iterator[Path]:
     file_format = detect_format(path)
     if file_format != "pbf":
         _refuse_deleted_objects(path, file_format)
+    import osmium  # PBF is read without it
+
     with TemporaryDirectory(prefix="proche-") as folder:
         plain = Path(folder) / "plain.osm.pbf"
         try:
@@ -238,8 +238,8 @@ def assemble(
         way_offsets=lines.offsets,
         way_refs=refs.astype(np.int64),
         restrictions=_restrictions(raw),
-        features=features,
-        info=_info(raw, source, len(np.unique(lines.row)), features, repairs),
+        info=_info(raw, source, len(np.unique(lines.row)), len(features.id), repairs),
+        feature_columns=features,
         memberships=_memberships(raw, ways),
     )
 
@@ -334,9 +334,7 @@ def _restrictions(raw: RawOsm) -> pd.DataFrame:
     )
 
 
-def _info(
-    raw: RawOsm, source: str, highway_ways: int, features: gpd.GeoDataFrame, repairs: dict[str, int]
-) -> ExtractInfo:
+def _info(raw: RawOsm, source: str, highway_ways: int, features: int, repairs: dict[str, int]) -> ExtractInfo:
     bbox = raw.bbox
     if bbox is None:
         x, y = raw.node_x, raw.node_y
@@ -354,7 +352,7 @@ def _info(
             "ways": len(raw.way_id),
             "relations": len(raw.relation_id),
             "highway_ways": highway_ways,
-            "features": len(features),
+            "features": features,
         },
         repairs=repairs,
     )

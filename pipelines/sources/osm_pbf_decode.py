@@ -1,27 +1,42 @@
 """
-Decoding of one block of an OSM PBF file into flat arrays, compiled.
+Decoding of one block of an OSM PBF file into flat arrays.
 
 The format is described on the OSM wiki (PBF Format): a block holds a table of texts and groups of nodes (usually
-dense), ways and relations as Protocol Buffer messages. Every read is checked against the end of its message, so
-that damaged or hostile bytes raise ValueError and never touch foreign memory.
+dense), ways and relations as Protocol Buffer messages. All messages of a group are read in step, so that the work is
+done in numpy and no Python object is made for a node, a way or a tag. Every read is checked against the end of its
+message: damaged or hostile bytes raise ValueError.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
-IntArray = npt.NDArray[np.int64]
+from pipelines.sources.protobuf import (
+    Bytes,
+    IntArray,
+    Span,
+    Spans,
+    fields,
+    messages,
+    numbers,
+    ragged_numbers,
+    scan,
+    signed,
+    sums,
+)
+
 SmallArray = npt.NDArray[np.int32]
 
 INVALID = 2_147_483_647
 """Coordinate of a node outside the world: dropped later, and counted."""
 
-_RAN_OVER = "a message runs past the end of its block"
+_DAY_MS = 86_400_000
+_LAST_DAY = 47_481
+"""The last day of 2099. Later days are not believed: a time before 1970 that a program wrote unsigned lies in 2105."""
+
 _CHANGED = "a list is shorter than its neighbour"
 
 
@@ -59,403 +74,13 @@ class Block(NamedTuple):
     text_stop: IntArray
 
 
-# positions in the survey of a block
-_TEXTS, _NODES, _NODE_TAGS, _WAYS, _REFS, _WAY_TAGS, _RELATIONS, _MEMBERS, _RELATION_TAGS = range(9)
-_GRANULARITY, _LAT_OFFSET, _LON_OFFSET, _DATE_UNIT = 9, 10, 11, 12
-_DAY_MS = 86_400_000
-_LAST_DAY = 47_481
-"""The last day of 2099. Later days are not believed: a time before 1970 that a program wrote unsigned lies in 2105."""
+class _Scale(NamedTuple):
+    """Units and offsets of a block: nanodegrees of a coordinate's unit and of its zero, milliseconds of a time's."""
 
-_compiled = numba.njit(cache=True, nogil=True)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _varint(buf: Bytes, pos: int, end: int) -> tuple[Any, Any]:
-    value = np.uint64(0)
-    shift = 0
-    while True:
-        if pos >= end or shift > 63:
-            raise ValueError(_RAN_OVER)
-        byte = buf[pos]
-        pos += 1
-        value |= np.uint64(byte & 127) << np.uint64(shift)
-        if byte < 128:
-            return np.int64(value), pos
-        shift += 7
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _signed(buf: Bytes, pos: int, end: int) -> tuple[Any, Any]:
-    raw, pos = _varint(buf, pos, end)
-    value = np.uint64(raw)
-    return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), pos
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _length(buf: Bytes, pos: int, end: int) -> tuple[int, int]:
-    """End and begin of a message of stated length."""
-    size, pos = _varint(buf, pos, end)
-    if size < 0 or size > end - pos:
-        raise ValueError(_RAN_OVER)
-    return pos + size, pos
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _skip(buf: Bytes, pos: int, end: int, wire: int) -> int:
-    if wire == 0:
-        _, pos = _varint(buf, pos, end)
-    elif wire == 1:
-        pos += 8
-    elif wire == 2:
-        pos, _ = _length(buf, pos, end)
-    elif wire == 5:
-        pos += 4
-    else:
-        raise ValueError("a field has no known type")
-    if pos > end:
-        raise ValueError(_RAN_OVER)
-    return pos
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _numbers(buf: Bytes, pos: int, end: int) -> int:
-    """How many numbers a packed list holds."""
-    count = 0
-    for i in range(pos, end):
-        if buf[i] < 128:
-            count += 1
-    if end > pos and buf[end - 1] >= 128:
-        raise ValueError(_RAN_OVER)
-    return count
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _survey_group(buf: Bytes, pos: int, end: int, survey: IntArray) -> None:
-    while pos < end:
-        key, pos = _varint(buf, pos, end)
-        if key & 7 != 2 or not 1 <= key >> 3 <= 4:
-            pos = _skip(buf, pos, end, key & 7)
-            continue
-        kind = key >> 3
-        stop, pos = _length(buf, pos, end)
-        if kind != 2:
-            survey[(0, _NODES, 0, _WAYS, _RELATIONS)[kind]] += 1
-        while pos < stop:
-            field, pos = _varint(buf, pos, stop)
-            if field & 7 != 2:
-                pos = _skip(buf, pos, stop, field & 7)
-                continue
-            last, pos = _length(buf, pos, stop)
-            number = field >> 3
-            if kind == 2:
-                if number == 1:
-                    survey[_NODES] += _numbers(buf, pos, last)
-                elif number == 10:
-                    survey[_NODE_TAGS] += _numbers(buf, pos, last) // 2
-            elif number == 2:
-                survey[(0, _NODE_TAGS, 0, _WAY_TAGS, _RELATION_TAGS)[kind]] += _numbers(buf, pos, last)
-            elif (kind == 3 and number == 8) or (kind == 4 and number == 9):
-                survey[_REFS if kind == 3 else _MEMBERS] += _numbers(buf, pos, last)
-            pos = last
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _survey(buf: Bytes) -> IntArray:
-    """Count what a block holds, and read its scale."""
-    survey = np.zeros(13, np.int64)
-    survey[_GRANULARITY] = 100
-    survey[_DATE_UNIT] = 1000
-    pos, end = 0, len(buf)
-    while pos < end:
-        key, pos = _varint(buf, pos, end)
-        field, wire = key >> 3, key & 7
-        if wire == 2 and field == 1:
-            stop, pos = _length(buf, pos, end)
-            while pos < stop:
-                text, pos = _varint(buf, pos, stop)
-                survey[_TEXTS] += text == 10
-                pos = _skip(buf, pos, stop, text & 7)
-        elif wire == 2 and field == 2:
-            stop, pos = _length(buf, pos, end)
-            _survey_group(buf, pos, stop, survey)
-            pos = stop
-        elif wire == 0 and 17 <= field <= 20:
-            value, pos = _varint(buf, pos, end)
-            survey[(_GRANULARITY, _DATE_UNIT, _LAT_OFFSET, _LON_OFFSET)[field - 17]] = value
-        else:
-            pos = _skip(buf, pos, end, wire)
-    return survey
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _texts(buf: Bytes, start: IntArray, stop: IntArray) -> None:
-    pos, end, n = 0, len(buf), 0
-    while pos < end:
-        key, pos = _varint(buf, pos, end)
-        if key != 10:
-            pos = _skip(buf, pos, end, key & 7)
-            continue
-        last, pos = _length(buf, pos, end)
-        while pos < last:
-            field, pos = _varint(buf, pos, last)
-            if field == 10:
-                stop[n], start[n] = _length(buf, pos, last)
-                pos = stop[n]
-                n += 1
-            else:
-                pos = _skip(buf, pos, last, field & 7)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _coordinate(value: int, granularity: int, offset: int, limit: int) -> int:
-    """1e-7 degree, rounded towards zero as libosmium does."""
-    nano = offset + granularity * value
-    whole = nano // 100 if nano >= 0 else -(-nano // 100)
-    return whole if -limit <= whole <= limit else INVALID
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _day(stamp: int, unit: int) -> int:
-    """Day of a time that counts units of milliseconds; 0 where it cannot be one."""
-    if stamp <= 0 or unit <= 0 or stamp > _LAST_DAY * (_DAY_MS // unit):
-        return 0
-    return stamp * unit // _DAY_MS
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _edited(buf: Bytes, pos: int, end: int, unit: int) -> Any:
-    """Day of the last edit that the metadata of an object state; 0 where they do not."""
-    stamp = np.int64(0)
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field == 16:
-            stamp, pos = _varint(buf, pos, end)
-        else:
-            pos = _skip(buf, pos, end, field & 7)
-    return _day(stamp, unit)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _stamps(buf: Bytes, pos: int, end: int) -> tuple[int, int]:
-    """Where the packed times of dense nodes lie in their metadata."""
-    found = (0, 0)
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field == 18:
-            stop, pos = _length(buf, pos, end)
-            found = (pos, stop)
-            pos = stop
-        else:
-            pos = _skip(buf, pos, end, field & 7)
-    return found
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _dense(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
-    ids = lats = lons = tags = stamps = (0, 0)
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field & 7 != 2:
-            pos = _skip(buf, pos, end, field & 7)
-            continue
-        stop, pos = _length(buf, pos, end)
-        number = field >> 3
-        if number == 1:
-            ids = (pos, stop)
-        elif number == 8:
-            lats = (pos, stop)
-        elif number == 9:
-            lons = (pos, stop)
-        elif number == 10:
-            tags = (pos, stop)
-        elif number == 5:
-            stamps = _stamps(buf, pos, stop)
-        pos = stop
-    node = lat = lon = stamp = np.int64(0)
-    p, q, r, t, s = ids[0], lats[0], lons[0], tags[0], stamps[0]
-    while p < ids[1]:
-        step, p = _signed(buf, p, ids[1])
-        node += step
-        step, q = _signed(buf, q, lats[1])
-        lat += step
-        step, r = _signed(buf, r, lons[1])
-        lon += step
-        if s < stamps[1]:
-            step, s = _signed(buf, s, stamps[1])
-            stamp += step
-        row = at[_NODES]
-        out.node_id[row] = node
-        out.node_x[row] = _coordinate(lon, survey[_GRANULARITY], survey[_LON_OFFSET], 1_800_000_000)
-        out.node_y[row] = _coordinate(lat, survey[_GRANULARITY], survey[_LAT_OFFSET], 900_000_000)
-        at[_NODES] += 1
-        while t < tags[1]:
-            key, t = _varint(buf, t, tags[1])
-            if key == 0:
-                break
-            value, t = _varint(buf, t, tags[1])
-            if at[_NODE_TAGS] >= len(out.node_tag_row):
-                raise ValueError(_CHANGED)
-            out.node_tag_row[at[_NODE_TAGS]] = row
-            out.node_tag_key[at[_NODE_TAGS]] = key
-            out.node_tag_value[at[_NODE_TAGS]] = value
-            out.node_tag_day[at[_NODE_TAGS]] = _day(stamp, survey[_DATE_UNIT])
-            at[_NODE_TAGS] += 1
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _tags(
-    buf: Bytes,
-    keys: tuple[int, int],
-    values: tuple[int, int],
-    row: int,
-    day: int,
-    n: int,
-    out: tuple[SmallArray, SmallArray, SmallArray, SmallArray],
-) -> int:
-    p, q = keys[0], values[0]
-    while p < keys[1]:
-        key, p = _varint(buf, p, keys[1])
-        value, q = _varint(buf, q, values[1])
-        out[0][n], out[1][n], out[2][n], out[3][n] = row, key, value, day
-        n += 1
-    return n
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _node(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
-    keys = values = (0, 0)
-    node = lat = lon = np.int64(0)
-    day = 0
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field == 8:
-            node, pos = _signed(buf, pos, end)
-        elif field == 64:
-            lat, pos = _signed(buf, pos, end)
-        elif field == 72:
-            lon, pos = _signed(buf, pos, end)
-        elif field in (18, 26, 34):
-            stop, pos = _length(buf, pos, end)
-            if field == 18:
-                keys = (pos, stop)
-            elif field == 26:
-                values = (pos, stop)
-            else:
-                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
-            pos = stop
-        else:
-            pos = _skip(buf, pos, end, field & 7)
-    row = at[_NODES]
-    out.node_id[row] = node
-    out.node_x[row] = _coordinate(lon, survey[_GRANULARITY], survey[_LON_OFFSET], 1_800_000_000)
-    out.node_y[row] = _coordinate(lat, survey[_GRANULARITY], survey[_LAT_OFFSET], 900_000_000)
-    at[_NODES] += 1
-    columns = (out.node_tag_row, out.node_tag_key, out.node_tag_value, out.node_tag_day)
-    at[_NODE_TAGS] = _tags(buf, keys, values, row, day, at[_NODE_TAGS], columns)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _way(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
-    keys = values = (0, 0)
-    day = 0
-    row = at[_WAYS]
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field == 8:
-            out.way_id[row], pos = _varint(buf, pos, end)
-        elif field in (18, 26, 34, 66):
-            stop, pos = _length(buf, pos, end)
-            if field == 18:
-                keys = (pos, stop)
-            elif field == 26:
-                values = (pos, stop)
-            elif field == 34:
-                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
-            else:
-                ref = np.int64(0)
-                while pos < stop:
-                    step, pos = _signed(buf, pos, stop)
-                    ref += step
-                    out.way_ref[at[_REFS]] = ref
-                    at[_REFS] += 1
-            pos = stop
-        else:
-            pos = _skip(buf, pos, end, field & 7)
-    out.way_stop[row] = at[_REFS]
-    at[_WAYS] += 1
-    columns = (out.way_tag_row, out.way_tag_key, out.way_tag_value, out.way_tag_day)
-    at[_WAY_TAGS] = _tags(buf, keys, values, row, day, at[_WAY_TAGS], columns)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _relation(buf: Bytes, pos: int, end: int, survey: IntArray, at: IntArray, out: Any) -> None:
-    keys = values = roles = refs = kinds = (0, 0)
-    day = 0
-    row = at[_RELATIONS]
-    while pos < end:
-        field, pos = _varint(buf, pos, end)
-        if field == 8:
-            out.relation_id[row], pos = _varint(buf, pos, end)
-        elif field in (18, 26, 34, 66, 74, 82):
-            stop, pos = _length(buf, pos, end)
-            if field == 18:
-                keys = (pos, stop)
-            elif field == 26:
-                values = (pos, stop)
-            elif field == 34:
-                day = _edited(buf, pos, stop, survey[_DATE_UNIT])
-            elif field == 66:
-                roles = (pos, stop)
-            elif field == 74:
-                refs = (pos, stop)
-            else:
-                kinds = (pos, stop)
-            pos = stop
-        else:
-            pos = _skip(buf, pos, end, field & 7)
-    p, q, r = refs[0], roles[0], kinds[0]
-    ref = np.int64(0)
-    while p < refs[1]:
-        step, p = _signed(buf, p, refs[1])
-        ref += step
-        role, q = _varint(buf, q, roles[1])
-        kind, r = _varint(buf, r, kinds[1])
-        n = at[_MEMBERS]
-        out.member_ref[n], out.member_role[n], out.member_kind[n] = ref, role, kind
-        at[_MEMBERS] += 1
-    out.member_stop[row] = at[_MEMBERS]
-    at[_RELATIONS] += 1
-    columns = (out.relation_tag_row, out.relation_tag_key, out.relation_tag_value, out.relation_tag_day)
-    at[_RELATION_TAGS] = _tags(buf, keys, values, row, day, at[_RELATION_TAGS], columns)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _fill(buf: Bytes, survey: IntArray, out: Any) -> IntArray:
-    at = np.zeros(9, np.int64)
-    pos, end = 0, len(buf)
-    while pos < end:
-        key, pos = _varint(buf, pos, end)
-        if key != 18:
-            pos = _skip(buf, pos, end, key & 7)
-            continue
-        last, pos = _length(buf, pos, end)
-        while pos < last:
-            field, pos = _varint(buf, pos, last)
-            if field & 7 != 2 or not 1 <= field >> 3 <= 4:
-                pos = _skip(buf, pos, last, field & 7)
-                continue
-            stop, pos = _length(buf, pos, last)
-            kind = field >> 3
-            if kind == 1:
-                _node(buf, pos, stop, survey, at, out)
-            elif kind == 2:
-                _dense(buf, pos, stop, survey, at, out)
-            elif kind == 3:
-                _way(buf, pos, stop, survey, at, out)
-            else:
-                _relation(buf, pos, stop, survey, at, out)
-            pos = stop
-    return at
+    granularity: int = 100
+    date_unit: int = 1000
+    lat_offset: int = 0
+    lon_offset: int = 0
 
 
 def decode_block(data: bytes) -> Block:
@@ -474,20 +99,22 @@ def decode_block(data: bytes) -> Block:
 
     Notes
     -----
-    Two passes: the first counts, so that the second fills arrays of the right size.
+    O(bytes).
     """
-    buf = np.frombuffer(data, dtype=np.uint8)
-    survey = _survey(buf)
-    out = _room(survey)
-    _texts(buf, out.text_start, out.text_stop)
-    done = _fill(buf, survey, out)
-    counted = [_NODES, _WAYS, _REFS, _WAY_TAGS, _RELATIONS, _MEMBERS, _RELATION_TAGS]
-    if (done[counted] != survey[counted]).any():
-        raise ValueError(_CHANGED)
-    tags = {
-        name: getattr(out, name)[: done[_NODE_TAGS]] for name in Block._fields if name.startswith("node_tag_")
-    }
-    return out._replace(**tags)
+    top = fields(data, Span(0, len(data)))
+    texts = [messages(data, found).get(1) for number, found in top if number == 1 and isinstance(found, Span)]
+    stated = {number: _wrapped(found) for number, found in top if isinstance(found, int)}
+    usual = _Scale()
+    scale = _Scale(*(stated.get(number, usual[number - 17]) for number in range(17, 21)))
+    parts = _Parts(np.frombuffer(data, dtype=np.uint8), scale)
+    for number, group in top:
+        if number == 2 and isinstance(group, Span):
+            for kind, found in messages(data, group).items():
+                reader = {1: parts.nodes, 2: parts.dense_nodes, 3: parts.ways, 4: parts.relations}.get(kind)
+                if reader is not None:
+                    reader(found)
+    known = [spans for spans in texts if spans is not None]
+    return parts.block(Spans(*(np.concatenate(part) for part in zip(*known, strict=True))) if known else None)
 
 
 def holds(data: bytes, kind: Literal["nodes", "ways"]) -> bool:
@@ -499,23 +126,158 @@ def holds(data: bytes, kind: Literal["nodes", "ways"]) -> bool:
     ValueError
         The bytes are no such block.
     """
-    survey = _survey(np.frombuffer(data, dtype=np.uint8))
-    return bool(survey[_NODES if kind == "nodes" else _WAYS] > 0)
+    wanted = {1, 2} if kind == "nodes" else {3}
+    top = fields(data, Span(0, len(data)))
+    groups = [found for number, found in top if number == 2 and isinstance(found, Span)]
+    return any(wanted & messages(data, group).keys() for group in groups)
 
 
-_SIZES = {
-    **dict.fromkeys(("node_id", "node_x", "node_y"), _NODES),
-    **dict.fromkeys(("node_tag_row", "node_tag_key", "node_tag_value", "node_tag_day"), _NODE_TAGS),
-    **dict.fromkeys(("way_id", "way_stop"), _WAYS),
-    "way_ref": _REFS,
-    **dict.fromkeys(("way_tag_row", "way_tag_key", "way_tag_value", "way_tag_day"), _WAY_TAGS),
-    **dict.fromkeys(("relation_id", "member_stop"), _RELATIONS),
-    **dict.fromkeys(("member_ref", "member_kind", "member_role"), _MEMBERS),
-    **dict.fromkeys(
-        ("relation_tag_row", "relation_tag_key", "relation_tag_value", "relation_tag_day"), _RELATION_TAGS
-    ),
-    **dict.fromkeys(("text_start", "text_stop"), _TEXTS),
-}
+def _wrapped(value: int) -> int:
+    """A 64-bit number as a signed one."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+class _Parts:
+    """Columns of a block in the making."""
+
+    def __init__(self, data: Bytes, scale: _Scale) -> None:
+        self.data, self.scale = data, scale
+        self.columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Block._fields}
+        self.count = dict.fromkeys(("node", "way", "relation", "ref", "member"), 0)
+
+    def block(self, texts: Spans | None) -> Block:
+        """Everything gathered."""
+        if texts is not None:
+            self._add(text_start=texts.start, text_stop=texts.stop)
+        return Block(
+            **{
+                name: np.concatenate(
+                    [np.empty(0, DTYPES[name]), *(part.astype(DTYPES[name]) for part in parts)]
+                )
+                for name, parts in self.columns.items()
+            }
+        )
+
+    def dense_nodes(self, found: Spans) -> None:
+        """Nodes stored as columns."""
+        for start, stop in zip(*found, strict=True):
+            one = Spans(np.array([start]), np.array([stop]))
+            _, lists = scan(self.data, one, contents=(1, 5, 8, 9, 10))
+            packed = {number: self.data[spans.start[0] : spans.stop[0]] for number, spans in lists.items()}
+            ids, lats, lons = (np.cumsum(signed(numbers(packed[number]))) for number in (1, 8, 9))
+            if not len(ids) == len(lats) == len(lons):
+                raise ValueError(_CHANGED)
+            row, key, value = _dense_tags(numbers(packed[10]))
+            if len(row) and row[-1] >= len(ids):
+                raise ValueError(_CHANGED)
+            day = np.zeros(len(row), dtype=np.int64)
+            if len(row) and len(packed[5]):
+                _, times = scan(self.data, lists[5], contents=(2,))
+                stamps = np.cumsum(signed(numbers(self.data[times[2].start[0] : times[2].stop[0]])))
+                if len(stamps):
+                    day = self._days(stamps[np.minimum(row, len(stamps) - 1)])
+            self._add_nodes(ids, lons, lats)
+            self._add_tags("node", row, key, value, day)
+            self.count["node"] += len(ids)
+
+    def nodes(self, found: Spans) -> None:
+        """Nodes stored one by one."""
+        plain, lists = scan(self.data, found, values=(1, 8, 9), contents=(2, 3, 4))
+        self._add_nodes(signed(plain[1]), signed(plain[9]), signed(plain[8]))
+        self._add_listed_tags("node", lists)
+        self.count["node"] += len(found.start)
+
+    def ways(self, found: Spans) -> None:
+        """Ways and their references."""
+        plain, lists = scan(self.data, found, values=(1,), contents=(2, 3, 4, 8))
+        delta, size = ragged_numbers(self.data, lists[8])
+        self._add(
+            way_id=plain[1], way_ref=sums(signed(delta), size), way_stop=self.count["ref"] + np.cumsum(size)
+        )
+        self._add_listed_tags("way", lists)
+        self.count["way"] += len(size)
+        self.count["ref"] += len(delta)
+
+    def relations(self, found: Spans) -> None:
+        """Relations and their members."""
+        plain, lists = scan(self.data, found, values=(1,), contents=(2, 3, 4, 8, 9, 10))
+        roles, delta, kinds = (ragged_numbers(self.data, lists[number]) for number in (8, 9, 10))
+        size = delta[1]
+        if not (np.array_equal(roles[1], size) and np.array_equal(kinds[1], size)):
+            raise ValueError(_CHANGED)
+        self._add(relation_id=plain[1], member_stop=self.count["member"] + np.cumsum(size))
+        self._add(member_ref=sums(signed(delta[0]), size), member_role=roles[0], member_kind=kinds[0])
+        self._add_listed_tags("relation", lists)
+        self.count["relation"] += len(size)
+        self.count["member"] += len(delta[0])
+
+    def _add(self, **columns: npt.NDArray[Any]) -> None:
+        for name, column in columns.items():
+            self.columns[name].append(column)
+
+    def _add_nodes(self, ids: IntArray, lons: IntArray, lats: IntArray) -> None:
+        unit = self.scale.granularity
+        x = _coordinates(lons, unit, self.scale.lon_offset, 1_800_000_000)
+        y = _coordinates(lats, unit, self.scale.lat_offset, 900_000_000)
+        self._add(node_id=ids, node_x=x, node_y=y)
+
+    def _add_tags(self, kind: str, row: IntArray, key: IntArray, value: IntArray, day: IntArray) -> None:
+        parts = {"row": row + self.count[kind], "key": key, "value": value, "day": day}
+        self._add(**{f"{kind}_tag_{part}": column for part, column in parts.items()})
+
+    def _add_listed_tags(self, kind: str, lists: dict[int, Spans]) -> None:
+        """Tags whose keys and values are lists of their own."""
+        key, size = ragged_numbers(self.data, lists[2])
+        value, values = ragged_numbers(self.data, lists[3])
+        if not np.array_equal(size, values):
+            raise ValueError(_CHANGED)
+        edited, _ = scan(self.data, lists[4], values=(2,))
+        row = np.repeat(np.arange(len(size)), size)
+        self._add_tags(kind, row, key, value, self._days(edited[2])[row])
+
+    def _days(self, stamps: IntArray) -> IntArray:
+        """Days of times; 0 where it cannot be one."""
+        unit = self.scale.date_unit
+        if not 0 < unit <= _LAST_DAY * _DAY_MS:
+            return np.zeros(len(stamps), dtype=np.int64)
+        known = (stamps > 0) & (stamps <= _LAST_DAY * (_DAY_MS // unit))
+        return np.where(known, stamps, 0) * unit // _DAY_MS
+
+
+def _coordinates(value: IntArray, granularity: int, offset: int, limit: int) -> IntArray:
+    """1e-7 degree, rounded towards zero as libosmium does."""
+    nano = value * np.int64(granularity) + np.int64(offset)
+    whole = nano // 100
+    whole += (nano < 0) & (whole * 100 != nano)
+    return np.where((whole >= -limit) & (whole <= limit), whole, INVALID)
+
+
+def _dense_tags(flat: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Row, key and value of the tags of dense nodes, stored as ``key value key value 0`` for each node."""
+    zero = flat == 0
+    row = np.cumsum(zero) - zero
+    size = np.bincount(row[~zero])
+    if (size & 1).any():  # a text of number 0 as a value: told from the end of a node only in sequence
+        row, zero = _dense_rows(flat)
+    row, tags = row[~zero], flat[~zero]
+    return row[::2], tags[::2], tags[1::2]
+
+
+def _dense_rows(flat: IntArray) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+    """Node of each number, and whether it ends the node's tags, found one by one."""
+    row, end = np.zeros(len(flat), dtype=np.int64), np.zeros(len(flat), dtype=bool)
+    node = place = 0
+    while place < len(flat):
+        row[place : place + 2] = node
+        if flat[place] == 0:
+            end[place] = True
+            node += 1
+        place += 1 if end[place] else 2
+    if place > len(flat):
+        raise ValueError(_CHANGED)
+    return row, end
+
+
 _LONG = (
     "node_id",
     "way_id",
@@ -532,8 +294,3 @@ DTYPES = {
     for name in Block._fields
 }
 """Type of each column."""
-
-
-def _room(survey: IntArray) -> Block:
-    """Zeroed columns of the counted sizes."""
-    return Block(**{name: np.zeros(int(survey[_SIZES[name]]), DTYPES[name]) for name in Block._fields})

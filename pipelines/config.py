@@ -440,7 +440,17 @@ class Heat(_Strict):
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Obstacle = Literal[
-    "building", "bus_stop", "crossing", "green", "railway", "station", "tree", "walkway", "water"
+    "barrier",
+    "building",
+    "bus_stop",
+    "crossing",
+    "door",
+    "green",
+    "railway",
+    "station",
+    "tree",
+    "walkway",
+    "water",
 ]
 Stream = Literal["glass", "paper", "packaging", "plastic", "metal", "organic", "clothes", "cardboard"]
 

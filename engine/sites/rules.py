@@ -35,6 +35,8 @@ CHARGERS = KerbRule(
             "building": 1.5,
             "tree": 1.5,
             "walkway": 1.5,
+            "barrier": 1.0,
+            "door": 2.0,
             "station": 15.0,
             **OFF_THE_GROUND,
         }
@@ -46,7 +48,8 @@ CHARGERS = KerbRule(
 """
 A station of about three parking places (15 m): its end 8 m from the middle of the junction, and clear of the crossing.
 
-The French road code keeps the 5 m before a crossing free of parked cars (R417-11).
+The French road code keeps the 5 m before a crossing free of parked cars (R417-11). Where a wall, a fence or a row of
+bollards runs nobody parks.
 """
 
 SORTING = KerbRule(
@@ -63,6 +66,8 @@ SORTING = KerbRule(
             "building": 2.0,
             "tree": 1.5,
             "walkway": 1.5,
+            "barrier": 1.0,
+            "door": 2.0,
             "station": 15.0,
             **OFF_THE_GROUND,
         }
@@ -88,6 +93,8 @@ TREES = KerbRule(
             "bus_stop": 10.0,
             "station": 3.0,
             "walkway": 1.0,
+            "barrier": 1.0,
+            "door": 4.0,
             **OFF_THE_GROUND,
         }
     ),
@@ -95,7 +102,7 @@ TREES = KerbRule(
     other_street_m=1.5,
 )
 """
-A street tree 0.8 m behind the kerb, 6 m from other trunks, 3 m from façades, 10 m from junctions.
+A street tree 0.8 m behind the kerb, 6 m from other trunks, 3 m from façades, 4 m from doors, 10 m from junctions.
 
 3 m to the façade also says that the pavement is wide enough: nearly 4 m from kerb to wall. Between two carriageways
 the strip must be wide enough for 1.5 m to the other kerb.

@@ -53,6 +53,12 @@ def _is_water(tags: Tags) -> bool:
     )
 
 
+_BARRIERS = frozenset(
+    {"wall", "retaining_wall", "city_wall", "fence", "hedge", "guard_rail", "handrail", "bollard", "block", "gate",
+     "lift_gate", "swing_gate"}
+)  # fmt: skip
+"""What cannot be built on; kerbs are barriers of OpenStreetMap too, and every site stands at one."""
+
 _EXISTING: dict[str, Callable[[Tags], bool]] = {
     "chargers": lambda t: t.get("amenity") == "charging_station",
     "sorting": lambda t: t.get("amenity") == "recycling",
@@ -66,6 +72,8 @@ _OBSTACLES: dict[str, Callable[[Tags], bool]] = {
     "crossing": lambda t: t.get("highway") == "crossing",
     "bus_stop": lambda t: t.get("highway") == "bus_stop",
     "tree": lambda t: t.get("natural") in ("tree", "tree_row"),
+    "door": lambda t: t.get("entrance", "no") != "no",
+    "barrier": lambda t: t.get("barrier") in _BARRIERS,
 }
 
 
@@ -114,6 +122,8 @@ def obstacles(features: gpd.GeoDataFrame, stations: Sequence[gpd.GeoDataFrame]) 
         name: features.geometry.to_numpy()[np.array([test(t) for t in tags], bool)]
         for name, test in _OBSTACLES.items()
     }
+    walls = found["barrier"]  # of one that encloses ground its line counts, not the ground
+    found["barrier"] = np.where(shapely.get_dimensions(walls) == 2, shapely.boundary(walls), walls)
     parts = [np.asarray(table.geometry.to_numpy(), dtype=object) for table in stations]
     found["station"] = np.concatenate(parts) if parts else np.empty(0, dtype=object)
     return found

@@ -18,8 +18,14 @@ from tests.tried import TRIED
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("PROCHE_WARM", "off")  # test processes already share the cores
 SHARED = ROOT.parent / "shared" / "data"
-# How quickly examples come is a matter of who else uses the machine.
-settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How quickly examples come is a matter of who else uses the machine. Where a change is judged, everybody is asked the
+# same examples; new ones are for those who look for faults.
+settings.register_profile(
+    "shared machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
 settings.load_profile("shared machine")
 
 

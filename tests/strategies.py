@@ -131,7 +131,9 @@ def pieces_on(draw: st.DrawFn, network: StreetNetwork, *, max_cells: int = 4) ->
             chosen = draw(st.lists(st.integers(0, m - 1), min_size=1, max_size=4, unique=True))
             for street in sorted(chosen):
                 a, b = sorted((draw(FRACTIONS), draw(FRACTIONS)))
-                a, b = (a, b) if a < b else (0.0, 1.0)
+                a, b = (
+                    (a, b) if b - a > 1e-9 else (0.0, 1.0)
+                )  # sums are kept in units: no shorter piece has a mean
                 rows.append((cell, street, a, b, (b - a) * network.length_m[street], 0))
     cell, street, start, stop, length, access = (
         (np.array(c) for c in zip(*rows, strict=True)) if rows else [[]] * 6

@@ -145,7 +145,7 @@ def test_six_cities_two_workers_one_killed(sequential: tuple[Path, dict[str, str
 
 
 def test_six_cities_in_little_memory(sequential: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
-    """Workers so small that the larger cities are measured in tiles: the same bytes, within the budget."""
+    """Workers that hold little more than the largest city: the same bytes, within the budget."""
     file, alone = sequential
     budget_mb, watch = 730, Watch()
     overrides = ["sites.trees.enabled=false"]
@@ -153,8 +153,6 @@ def test_six_cities_in_little_memory(sequential: tuple[Path, dict[str, str]], tm
         how = {"cache": tmp_path / "cache", "scheduler": made.address, "overrides": overrides}
         finished = run_batch([file], out=tmp_path / "out", **how)  # type: ignore[arg-type]
     assert set(finished.status["status"]) == {"done"}, finished.failures["reason"].tolist()
-    tiled = {step.parent.name for step in (tmp_path / "cache" / "artifacts").glob("tile_walk/*")}
-    assert tiled
     found = hashes_of_runs(tmp_path / "out")
     same = {name for name in found if name.endswith(("cells.parquet", "_nodes.parquet", "_edges.parquet"))}
     assert {n: found[n] for n in same} == {n: alone[n] for n in same}
@@ -177,7 +175,7 @@ def test_two_workers_take_little_more_than_half_the_time(
             start = time.perf_counter()
             run_batch([file], out=tmp_path / f"out{i}", cache=tmp_path / f"cache{i}", scheduler=made.address)
             walls[n].append(time.perf_counter() - start)
-            busy_s += _others_cpu_s() - others
+            busy_s += max(_others_cpu_s() - others, 0.0)  # what ended meanwhile takes its time along
         assert hashes_of_runs(tmp_path / f"out{i}") == alone
     efficiency = min(walls[1]) / (2 * min(walls[2]))
     share = busy_s / sum(walls[1] + walls[2])

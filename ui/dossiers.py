@@ -70,12 +70,16 @@ def dossiers() -> Dossiers:
 
 def key_of(run: Run, drafts: Mapping[str, Draft], language: Language) -> tuple[Any, ...]:
     """What tells two dossiers apart."""
-    return (*run.key, language, tuple((x, d.digest) for x, d in drafts.items() if d.features))
+    return (*run.key, language, tuple((x, d.name, d.digest) for x, d in drafts.items() if d.features))
 
 
 def proposals_of(drafts: Mapping[str, Draft]) -> list[Proposal]:
-    """The drafts that hold edits, called by their letters."""
-    return [d.named(letter).proposal for letter, d in drafts.items() if d.features]
+    """The drafts that hold edits, called by their letters and, where a file gave one, their names."""
+    return [
+        d.named(letter if d.name == letter else f"{letter} · {d.name}").proposal
+        for letter, d in drafts.items()
+        if d.features
+    ]
 
 
 def make(run: Run, proposals: list[Proposal], language: Language, progress: Progress) -> Dossier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,6 +15,7 @@ LARGEST_UPLOAD_BYTES = 2_000_000
 MOST_EDITS = 200
 """A draft on the map is for a meeting; larger proposals are for `proche compare`."""
 DECIMALS = 6
+_ABOUT = ("author", "description", "cost_eur", "phases")
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Draft:
         What people call it: A, B, C, or the name of the file.
     features
         GeoJSON features of the proposal format, in order.
+    about
+        What an uploaded file says of the whole: author, description, cost, phases.
     before
         The draft that this one was made from, None for the first: what undo goes back to.
     """
 
     name: str
     features: tuple[dict[str, Any], ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
     before: Draft | None = None
 
     def adding(self, feature: dict[str, Any]) -> Draft:
@@ -58,7 +62,7 @@ class Draft:
 
     def cleared(self) -> Draft:
         """The draft without edits."""
-        return replace(self, features=(), before=self)
+        return replace(self, features=(), about={}, before=self)
 
     def undone(self) -> Draft:
         """The draft before the last change; itself where there was none."""
@@ -67,7 +71,7 @@ class Draft:
     @property
     def geojson(self) -> dict[str, Any]:
         """The draft as a proposal file."""
-        return {"type": "FeatureCollection", "name": self.name, "features": list(self.features)}
+        return {"type": "FeatureCollection", "name": self.name, **self.about, "features": list(self.features)}
 
     @property
     def proposal(self) -> Proposal:
@@ -76,8 +80,8 @@ class Draft:
 
     @property
     def digest(self) -> str:
-        """What tells two drafts apart: the edits, not the name."""
-        text = json.dumps(self.features, sort_keys=True, separators=(",", ":"))
+        """What tells two drafts apart: the edits and what is said of them, not the name."""
+        text = json.dumps([self.features, self.about], sort_keys=True, separators=(",", ":"))
         return sha256(text.encode()).hexdigest()
 
 
@@ -120,7 +124,8 @@ def draft_from_file(content: bytes, *, name: str) -> Draft:
     if len(proposal.edits) > MOST_EDITS:
         msg = f"the file holds {len(proposal.edits)} edits; a draft holds at most {MOST_EDITS}: use `proche compare`"
         raise InputError(msg)
-    return Draft(proposal.name[:80], tuple(value["features"]))
+    about = {key: value[key] for key in _ABOUT if value.get(key) is not None}
+    return Draft(proposal.name[:80], tuple(value["features"]), about)
 
 
 def _place(lon: float, lat: float) -> list[float]:

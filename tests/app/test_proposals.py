@@ -17,7 +17,7 @@ from pipelines.comparison_files import comparison_csv
 from pipelines.dossier import dossier
 from pipelines.proposals import apply, open_base
 from tests.app.pages_driver import message, opened, words
-from ui.dossiers import dossiers
+from ui.dossiers import dossiers, proposals_of
 from ui.drafting import MOST_EDITS, Draft, draft_from_file, link_edit, point_edit
 from ui.rescoring import Rescorer, outcome, rescorer
 from ui.runs import Run
@@ -46,6 +46,18 @@ def test_a_draft_file_is_read_back_as_it_was() -> None:
     again = draft_from_file(json.dumps(draft.geojson).encode(), name="B")
     assert (again.name, again.features) == (draft.name, draft.features)
     assert again.digest == draft.digest
+
+
+def test_what_a_file_says_of_itself_goes_into_the_dossier() -> None:
+    said = {"author": "Ana", "description": "Two shops", "cost_eur": 250_000, "phases": ["2027", "2028"]}
+    file = {"type": "FeatureCollection", "name": "Shops of Bonfim", **said, "features": [SHOP, SHOP]}
+    draft = draft_from_file(json.dumps(file).encode(), name="B")
+    assert draft.geojson == file
+    [proposal] = proposals_of({"A": Draft("A"), "B": draft})
+    assert (proposal.name, proposal.author, proposal.cost_eur) == ("B · Shops of Bonfim", "Ana", 250_000)
+    assert proposals_of({"A": Draft("A").adding(SHOP)})[0].name == "A"
+    dearer = draft_from_file(json.dumps({**file, "cost_eur": 1}).encode(), name="B")
+    assert dearer.digest != draft.digest
 
 
 @pytest.mark.parametrize(

@@ -45,5 +45,6 @@ def test_a_proposal_from_a_file_leaves_the_app_as_a_dossier(page: Page, server: 
     assert waiting.value.suggested_filename.endswith("dossier.html")
     text = Path(waiting.value.path()).read_text(encoding="utf-8")
     assert '<html lang="fr"' in text
+    assert "A · A school and a sorting point" in text
     assert "Primary school" in text
     assert "http://" not in text.replace("http://www.w3.org", ""), "it asks nobody for anything"

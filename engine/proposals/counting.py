@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.proposals.asking import Known, Target
-from engine.proposals.ladder import Ladders, Tree
+from engine.proposals.ladder import Ladders, Room, Tree
 from engine.proposals.layout import Layout, View
 from engine.proposals.place_counts import count_places
 from engine.proposals.recount import recount
@@ -59,13 +59,16 @@ class Counting:
         A bucket of a search spans 2^shift ms.
     cutoffs_ms
         [ms] Increasing.
+    room
+        Memory for ladders, which modes share: they take turns.
     """
 
-    def __init__(self, tables: ModeTables, shift: int, cutoffs_ms: tuple[int, ...]) -> None:
+    def __init__(self, tables: ModeTables, shift: int, cutoffs_ms: tuple[int, ...], room: Room) -> None:
         self._tables = tables
         self._shift = shift
         self._cutoffs = np.array(cutoffs_ms, dtype=np.int64)
         self._scratch: _Scratch | None = None
+        self._room = room
         self._ladders: list[Ladders] = []
 
     def difference(self, before: Layout, now: Layout, streets: _Int32, apart: _Int) -> _Int | None:
@@ -106,7 +109,7 @@ class Counting:
             room = (scratch.search, scratch.street, scratch.slot)
             count_places(apart, view, sign, self._shift, self._cutoffs, of_place, room, total)
         if len(streets):
-            tree = self._ladders_of(before).tree
+            tree = self._ladders_of(before).tree(self._room)
             tree = tree._replace(position=_padded(tree.position, n_slots))
             places = np.setdiff1d(np.arange(n_places), apart)
             places = places[np.argsort(tree.position[_first_slots(old, places)], kind="stable")]

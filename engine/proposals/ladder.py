@@ -68,6 +68,21 @@ class Tree(NamedTuple):
     stack: _Int32
 
 
+class Room:
+    """Memory that the ladders of one mode after another are made in: only the largest needs its own."""
+
+    def __init__(self) -> None:
+        self._rungs = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))
+
+    def rungs(self, size: int) -> tuple[_Int32, _Int32]:
+        """Room for so many rungs up and down, with anything in it."""
+        if len(self._rungs[0]) < size:
+            self._rungs = (np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))  # the old goes first
+            self._rungs = (np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32))
+        up, down = self._rungs
+        return up[:size], down[:size]
+
+
 class Ladders:
     """
     The ladders of one layout; `follow` takes them to another.
@@ -96,12 +111,17 @@ class Ladders:
         room = (depth.astype(np.int64) // LANES + 1) * LANES
         start = np.concatenate([[0], np.cumsum(room)]).astype(np.int64)
         ends = np.column_stack([position[layout.ends[:, 0]], position[layout.ends[:, 1]], layout.ends[:, 2:]])
-        rungs = (np.empty(start[-1], dtype=np.int32), np.empty(start[-1], dtype=np.int32))
-        self.tree = Tree(
+        nothing = np.empty(0, dtype=np.int32)
+        self._bare = Tree(
             position, shape.indptr, shape.head, shape.parent, shape.end, depth, start,
-            np.stack(weights(shape, np.ascontiguousarray(ends, dtype=np.int32))), rungs,
-            np.zeros((2, len(position)), dtype=np.bool_), np.empty(len(position) + 1, dtype=np.int32),
+            np.stack(weights(shape, np.ascontiguousarray(ends, dtype=np.int32))), (nothing, nothing),
+            np.zeros((2, 0), dtype=np.bool_), np.empty(len(position) + 1, dtype=np.int32),
         )  # fmt: skip
+
+    def tree(self, room: Room) -> Tree:
+        """The hierarchy with ladders in a room, none made yet."""
+        made = np.zeros((2, len(self._bare.depth)), dtype=np.bool_)
+        return self._bare._replace(rungs=room.rungs(int(self._bare.start[-1])), made=made)
 
     def fits(self, layout: Layout) -> bool:
         """Whether a layout has the same streets, with whatever times."""
@@ -117,10 +137,9 @@ class Ladders:
         if not len(streets):
             return
         slot = np.empty(layout.n_slots, dtype=np.int32)
-        slot[self.tree.position] = np.arange(layout.n_slots, dtype=np.int32)
+        slot[self._bare.position] = np.arange(layout.n_slots, dtype=np.int32)
         view = (layout.ends, layout.offsets, layout.near)
-        _refit(streets, self.tree, self.below, slot, view, np.zeros(len(self.tree.head), dtype=np.bool_))
-        self.tree.made[...] = False
+        _refit(streets, self._bare, self.below, slot, view, np.zeros(len(self._bare.head), dtype=np.bool_))
 
 
 def _below(shape: Shape) -> tuple[_Int, _Int32, _Int32]:

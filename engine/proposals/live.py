@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import InputError
+from engine.proposals.ladder import Room
 from engine.proposals.live_mode import Before, CellChange, Counted, Cutoffs, LiveMode
 from engine.proposals.operation import Operation
 from engine.proposals.scenario import ModeTables
@@ -50,7 +51,8 @@ class Live:
     """
 
     def __init__(self, tables: Mapping[str, ModeTables], cutoffs: Cutoffs) -> None:
-        self.modes = {mode: LiveMode.of(t, cutoffs, mode=mode) for mode, t in tables.items()}
+        room = Room()
+        self.modes = {mode: LiveMode.of(t, cutoffs, mode=mode, room=room) for mode, t in tables.items()}
         self._done: list[_Done] = []
 
     def do(self, operations: Mapping[str, Operation], *, counts: bool = True) -> None:

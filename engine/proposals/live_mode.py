@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.proposals.counting import Counting
+from engine.proposals.ladder import Room
 from engine.proposals.layout import Layout, after
 from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
 from engine.proposals.recell import integrated, touched_cells
@@ -100,8 +101,8 @@ class LiveMode:
     _journal: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], _Int] | None = None
 
     @classmethod
-    def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str) -> LiveMode:
-        """Compute a mode once, by the reach core."""
+    def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str, room: Room) -> LiveMode:
+        """Compute a mode once, by the reach core; modes with one room take turns."""
         network, pieces, destinations = tables.network, tables.pieces, tables.destinations
         nearest_field = nearest(network, destinations, k=RANKS, limit_ms=cutoffs.limit_ms)
         times = cell_times(network, pieces, nearest_field, destinations)
@@ -117,7 +118,7 @@ class LiveMode:
             nearest=times.place,
             sums=count_units(network, pieces, destinations, list(cutoffs.counts_ms)).sums,
             counted=layout,
-            counting=Counting(tables, graph.shift, cutoffs.counts_ms),
+            counting=Counting(tables, graph.shift, cutoffs.counts_ms, room),
         )
         live.times[...] = live._minutes(times.mean_ms, times.p90_ms)
         return live

@@ -9,7 +9,7 @@ from engine.network.geodesy import EARTH_RADIUS_M, great_circle
 
 
 def test_the_other_end_of_the_world_is_half_its_circumference_away() -> None:
-    """Rounding takes the haversine of antipodes above one: the distance stays a number."""
+    """Antipodes, where the haversine is one: the distance is a number, and the right one."""
     lon, lat = np.meshgrid(np.linspace(-180, 0, 181), np.linspace(-89, 89, 357))
     far = great_circle(lon, lat, lon + 180, -lat)
     assert far == pytest.approx(np.pi * EARTH_RADIUS_M, rel=1e-7)

@@ -11,4 +11,4 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Say which files go where."""
         if version == "standard":
-            build_data["force_include"] = {"configs": "pipelines/_configs", "app.py": "ui/_app.py"}
+            build_data["force_include"] = {"configs": "pipelines/_configs", "app.py": "ui/script/app.py"}

@@ -31,9 +31,13 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 def app_file() -> Path:
-    """The page list: ``app.py`` beside the package in a checkout, its copy ``ui/_app.py`` where installed."""
+    """
+    The page list: ``app.py`` beside the package in a checkout, its copy in ``ui/script`` where installed.
+
+    Not beside ``ui/pages``: Streamlit takes a folder of that name beside its script for a list of its own.
+    """
     here = Path(__file__).resolve().parent
-    return next(p for p in (here / "_app.py", here.parent / "app.py") if p.is_file())
+    return next(p for p in (here / "script" / "app.py", here.parent / "app.py") if p.is_file())
 
 
 def streamlit_command(

@@ -10,7 +10,7 @@ Mutation check of the engine: small faults put into a copy of the code, one at a
    named after its module and then the cheap and narrow ones first, to the first failure, within ``--budget`` seconds
    of computing. Compiled kernels that the fault may touch are compiled anew. Hypothesis tries the same examples.
 4. ``killed``: a test failed, or the code could not be imported. ``killed (time)``: the tests computed for more than
-   ``--seconds`` beyond five times what they need: an endless loop. ``survived``: they passed. ``uncalled``: no test
+   ``--seconds`` beyond three times what they need: an endless loop. ``survived``: they passed. ``uncalled``: no test
    calls the function; it counts as survived.
 5. Every test that killed runs once more on the code as it is: if one fails there, its kills are withdrawn.
 
@@ -252,7 +252,7 @@ def tried(mutant: Mutant, copy: Copy, chosen: list[str], need: float, kernels: d
     files = list(dict.fromkeys(t.split("::", 1)[0] for t in chosen))
     try:
         code = copy.pytest(
-            Chosen(chosen, copy.told), files, kernels=copy.scratch, seconds=seconds + 5 * need, first=True
+            Chosen(chosen, copy.told), files, kernels=copy.scratch, seconds=seconds + 3 * need, first=True
         )
     except TimeoutError:
         return "killed (time)", ""
@@ -336,7 +336,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--budget", type=float, default=25, help="[s] of tests for one fault")
     parser.add_argument(
-        "--seconds", type=float, default=120, help="[s] of computing beyond 5 × what tests need"
+        "--seconds", type=float, default=45, help="[s] of computing beyond 3 × what tests need"
     )
     parser.add_argument("--only", default="", help="files whose path begins so")
     parser.add_argument(

@@ -138,6 +138,8 @@ class Copy:
                 "PYTHONPATH": str(self.root),
             }
             numba.core.config.CACHE_DIR = str(kernels)
+            # A process that a test spawns imports the main module first: it shall find pytest, not this file
+            sys.modules["__main__"] = importlib.import_module("pytest.__main__")
             stop = ["-x"] if first else []
             os._exit(int(pytest.main(
                 ["-n", "0", "-q", "--tb=line", "-p", "no:cacheprovider", *stop, *files], plugins=[plugin]

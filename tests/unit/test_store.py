@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ArtifactError
+from pipelines.progress import Progress
+from pipelines.steps import context
+from pipelines.steps.context import Context
 from pipelines.store import RECORD, Store, digest_of, write_atomic
 
 
@@ -121,3 +125,36 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_other_code_or_another_library_makes_every_result_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for by a product that differs in a byte, then with another version of a library."""
+    log: list[str] = []
+
+    def ask() -> int:
+        """How often the step was built so far, asked once more by a run that begins now."""
+        context.code_digest.cache_clear()
+        Context(None, tmp_path, tmp_path / "cache", Progress()).artifact("step", ["x"], builder("one", log))
+        return len(log)
+
+    product = tmp_path / "product"
+    for package in ("engine", "pipelines"):
+        shutil.copytree(
+            context._PACKAGES / package, product / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    versions = context.library_versions()
+    try:
+        assert [ask(), ask()] == [1, 1]
+        monkeypatch.setattr(context, "_PACKAGES", product)
+        assert ask() == 1, "the same code elsewhere is the same code"
+        with (product / "engine" / "scoring.py").open("a") as file:
+            file.write("#")
+        assert [ask(), ask()] == [2, 2]
+        (product / "pipelines" / "more.py").touch()
+        assert [ask(), ask()] == [3, 3]
+        monkeypatch.setattr(context, "library_versions", lambda: versions | {"shapely": "0"})
+        assert [ask(), ask()] == [4, 4]
+    finally:
+        context.code_digest.cache_clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ def test_even_odd_rule(shift: float) -> None:
 def test_the_boundary_is_as_wide_as_its_tolerance(shift: float) -> None:
     x, y = rings(shift)
     corners = [(cx, cy) for cx, cy in (*OUTER, *POND)]
-    middles = [((ax + bx) / 2, (ay + by) / 2) for (ax, ay), (bx, by) in zip(OUTER, OUTER[1:], strict=False)]
+    middles = [((ax + bx) / 2, (ay + by) / 2) for (ax, ay), (bx, by) in pairwise(OUTER)]
     nine = [
         (0.0, 0.0),
         *((r * np.cos(a), r * np.sin(a)) for r in (0.6, 1.4) for a in np.arange(8) * np.pi / 4),

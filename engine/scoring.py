@@ -271,6 +271,14 @@ def residents_of(cells: pd.DataFrame) -> _Floats | None:
     return people if people.sum() > 0 else None
 
 
+def weight_of(cells: pd.DataFrame) -> tuple[_Floats, str]:
+    """Residents of each cell and ``residents``; where nobody is known, 1 for each cell with streets, and ``cells``."""
+    people = residents_of(cells)
+    if people is not None:
+        return people, "residents"
+    return (~flag_of(cells, "no_network")).astype(np.float64), "cells"
+
+
 def city_summary(
     cells: pd.DataFrame,
     *,
@@ -313,9 +321,9 @@ def city_summary(
     """
     people = residents_of(cells)
     streets = ~flag_of(cells, "no_network")
-    weight = streets.astype(np.float64) if people is None else people
+    weight, weighted_by = weight_of(cells)
     summary: dict[str, Any] = {
-        "weighted_by": "cells" if people is None else "residents",
+        "weighted_by": weighted_by,
         "threshold_min": threshold_min,
         "limit_min": limit_min,
         "cells": len(cells),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.places.category import inside_a_sentence
-from engine.scoring import residents_of
+from engine.scoring import weight_of
 from pipelines.city_backdrop import backdrop_of, drawn
 from pipelines.city_drawing import BANDS, SCORES, Band, curves_svg, legend_html, map_svg
 from pipelines.city_words import Language, Words
@@ -113,11 +113,12 @@ class _Report:
 
     def _head(self) -> str:
         w, run, people = self.words, self.run, self.summary["population"]
+        cells = self.summary["cells"] - self.summary["cells_no_network"]
         tiles = [
             (w.percent(self.figures["all_share"]), w("tile_all", by=self.by, within=self.within)),
             (w.number(self.figures["score_mean"]), w("tile_score")),
             (w.number(self.figures["mean_minutes"], 1), w("tile_minutes")),
-            (w.number(people or self.summary["cells"]), w("tile_people" if people else "tile_cells")),
+            (w.number(people or cells), w("tile_people" if people else "tile_cells")),
         ]
         lead = w(
             "lead",
@@ -231,8 +232,7 @@ class _Report:
 
     def _curves(self) -> str:
         cells = self.run.cells
-        people = residents_of(cells)
-        weight = (~cells[f"{self.mode}_score"].isna()).to_numpy(np.float64) if people is None else people
+        weight, _ = weight_of(cells.assign(no_network=cells[f"{self.mode}_score"].isna()))
         times = {
             self.labels[c]: cells[f"{self.mode}_{c}_minutes"].to_numpy(np.float64)
             for c in self.run.categories

@@ -29,7 +29,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "tile_score": ("mean score, 0 to 100", "score moyen, de 0 à 100"),
     "tile_minutes": ("minutes, mean over categories", "minutes en moyenne des catégories"),
     "tile_people": ("residents", "habitants"),
-    "tile_cells": ("cells; the run knows no residents", "mailles ; population inconnue"),
+    "tile_cells": (
+        "cells with streets; the run knows no residents",
+        "mailles avec des rues ; population inconnue",
+    ),
     "short": ("In short", "En bref"),
     "short_farthest": (
         "What is farthest: {what}. {share} of {by} have it within {within} min; the mean is {mean} min, the worst-off "

@@ -21,11 +21,10 @@ from engine.proposals.effect import (
     dominated,
     effect,
     sectors,
-    weight_of,
 )
 from engine.proposals.resolve import Resolved
 from engine.proposals.uncertainty import Times, Uncertainty, simulate, weight_sensitivity
-from engine.scoring import minutes_of
+from engine.scoring import minutes_of, weight_of
 from pipelines.errors import ArtifactError, ConfigError
 from pipelines.progress import Progress
 from pipelines.proposals import Base, Workbench, live_measures

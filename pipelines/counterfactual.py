@@ -12,10 +12,10 @@ import shapely
 
 from engine.errors import InputError
 from engine.proposals.edit import Edit
-from engine.proposals.effect import weight_of
 from engine.proposals.geojson import parse_proposal
 from engine.proposals.marginal import Worth, lazy_greedy, worth_of
 from engine.proposals.resolve import CALM, CALM_LTS, resolve
+from engine.scoring import weight_of
 from pipelines.comparison import check_bench, criteria_of
 from pipelines.errors import ConfigError
 from pipelines.progress import Progress

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from engine.scoring import residents_of
+from engine.scoring import weight_of
 from pipelines.city_drawing import BANDS, SCORES, Band, curves_svg, legend_html, map_svg
 from pipelines.errors import ConfigError
 from pipelines.explain import labels_of
@@ -102,8 +102,7 @@ def curves(runs: Mapping[str, RunDirectory], mode: str, category: str) -> Figure
     for name, run in runs.items():
         _known(run, mode, category)
         cells = run.cells
-        people = residents_of(cells)
-        weights[name] = (~cells["no_network"]).to_numpy(np.float64) if people is None else people
+        weights[name], _ = weight_of(cells)
         times[name] = cells[f"{mode}_{category}_minutes"].to_numpy(np.float64, na_value=np.nan)
     by = "/".join(sorted({str(run.summary["weighted_by"]) for run in runs.values()}))
     label = _label(next(iter(runs.values())), category) if runs else category

@@ -12,9 +12,9 @@ import shapely
 
 from engine.errors import InputError
 from engine.proposals.edit import AddAmenity
-from engine.proposals.effect import weight_of
 from engine.proposals.marginal import Worth, clusters, lazy_greedy, worth_of
 from engine.proposals.resolve import Resolved, resolve
+from engine.scoring import weight_of
 from pipelines.comparison import check_bench, criteria_of
 from pipelines.errors import ConfigError
 from pipelines.progress import Progress

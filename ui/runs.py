@@ -18,7 +18,7 @@ import shapely
 
 from engine.gaps import ALL
 from engine.network.street_network import StreetNetwork
-from engine.scoring import flag_of, residents_of
+from engine.scoring import residents_of, weight_of
 from pipelines.rundir import MANIFEST, RunDirectory
 from ui.layers.frame import Frame
 
@@ -155,9 +155,7 @@ class Run:
     @cached_property
     def weight(self) -> npt.NDArray[np.float64]:
         """What a cell counts in the run's shares and means: residents, else 1 if it has streets, else 0."""
-        if self.residents is not None:
-            return self.residents
-        return (~flag_of(self.cells, "no_network")).astype(np.float64)
+        return weight_of(self.cells)[0]
 
     @cached_property
     def districts(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def green_distances(
 
 
 def ladder_summary(
-    distances: pd.DataFrame, residents: npt.ArrayLike | None = None
+    distances: pd.DataFrame, weight: npt.NDArray[np.float64]
 ) -> dict[str, dict[str, float | str | None]]:
     """
     Share of residents within the distance of each step of the ladder.
@@ -102,8 +102,8 @@ def ladder_summary(
     ----------
     distances
         Table of `green_distances`.
-    residents
-        Residents of each cell; None counts cells for which a distance is known or not alike.
+    weight
+        Residents of each cell, or what else a cell counts (see `engine.scoring.weight_of`).
 
     Returns
     -------
@@ -111,7 +111,6 @@ def ladder_summary(
         For each step: ``min_area_ha``, ``distance_m``, ``reference``, ``share``, ``mean_m`` (of those who
         reach one); null where nobody lives.
     """
-    weight = np.ones(len(distances)) if residents is None else np.asarray(residents, dtype=np.float64)
     total = float(weight.sum())
     out: dict[str, dict[str, float | str | None]] = {}
     for step in GREEN_LADDER:

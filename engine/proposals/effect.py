@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from engine.equity import gini, weighted_mean, weighted_quantile, worst_decile
-from engine.scoring import LIMIT_MIN, Decay, flag_of, minutes_of, residents_of
+from engine.scoring import LIMIT_MIN, Decay, minutes_of, weight_of
 
 _Floats = npt.NDArray[np.float64]
 MATERIAL_MIN = 0.1
@@ -47,14 +47,6 @@ class Criteria:
     decay: Decay = field(default_factory=Decay)
     threshold_min: float = 15.0
     limit_min: float = LIMIT_MIN
-
-
-def weight_of(cells: pd.DataFrame) -> tuple[_Floats, str]:
-    """Residents of each cell and ``residents``; where nobody is known, 1 for each cell with streets, and ``cells``."""
-    people = residents_of(cells)
-    if people is not None:
-        return people, "residents"
-    return (~flag_of(cells, "no_network")).astype(np.float64), "cells"
 
 
 def effect(before: pd.DataFrame, after: pd.DataFrame, criteria: Criteria) -> dict[str, Any]:

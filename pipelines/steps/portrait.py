@@ -20,7 +20,7 @@ from engine.equity import weighted_mean
 from engine.places.category import Category
 from engine.places.ladder import green_distances, ladder_summary
 from engine.published import beside_published
-from engine.scoring import Decay, residents_of
+from engine.scoring import Decay, residents_of, weight_of
 from engine.sensitivity import ranking_sensitivity, sensitivity_summary
 from engine.snapping import Snaps
 from engine.typology import cell_types
@@ -294,4 +294,4 @@ def _ladder(distances: pd.DataFrame, cells: gpd.GeoDataFrame) -> dict[str, Any]:
     """Shares of the ladder; empty where no green space has an outline."""
     if distances.empty or not len(distances.columns):
         return {}
-    return dict(ladder_summary(distances, residents_of(cells)))
+    return dict(ladder_summary(distances, weight_of(cells)[0]))

@@ -160,3 +160,25 @@ def test_a_contraflow_street(tmp_path: Path, tags: dict[str, str], mean_s: float
     ways: list[Way] = [("AB", {**STREET, "oneway": "yes", **tags}), ("BCDA", STREET)]
     done = town(tmp_path, drawing, ways, mode="bike", nodes={"A": SHOP}, cell_m=10)
     assert seconds(done, "bike_shops_minutes") == pytest.approx(mean_s, abs=0.1)
+
+
+def test_cells_without_streets_count_in_no_share_of_cells(tmp_path: Path) -> None:
+    """The park of 1.1 ha lies along the only street: every cell with a street is served, and the bare ones do not count."""
+    drawing = "\n".join(["S.........R", *["..........."] * 10, "P.........Q", "A.........B"])
+    (tmp_path / "town.osm").write_text(osm_xml(drawing, [("AB", STREET), ("PQRSP", PARK)], cell_m=10))
+    (tmp_path / "town.toml").write_text(
+        "[area]\nname='town'\nbbox=[0, 0, 0.01, 0.01]\n[source]\nosm='town.osm'\n"
+        "[network]\nbike={enabled=false}\nstreet30={enabled=false}\n[scoring]\nresolutions=[]\n"
+    )
+    done = run(tmp_path / "town.toml", cache=tmp_path)
+    bare = done.cells["no_network"].to_numpy(bool)
+    assert 0 < bare.sum() < len(bare)
+    figures = done.summary["modes"]["walk"]
+    assert figures["categories"]["green"]["share"] == 1
+    assert {name: step["share"] for name, step in done.summary["green_ladder"].items()} == {
+        "green_01ha_300m": 1,
+        "green_05ha_300m": 1,
+        "green_1ha_300m": 1,
+        "green_15ha_500m": 0,
+    }
+    assert sum(t["cells"] for t in figures["cell_types"]) == (~bare).sum()

@@ -78,11 +78,11 @@ def test_no_large_park_is_null_and_not_within() -> None:
     )
     assert np.isnan(table["green_1ha_300m_m"].iloc[0])
     assert not table["green_1ha_300m"].iloc[0]
-    summary = ladder_summary(table, [40.0])
+    summary = ladder_summary(table, np.array([40.0]))
     assert summary["green_01ha_300m"]["share"] == 1
     assert summary["green_1ha_300m"]["share"] == 0
     assert summary["green_1ha_300m"]["mean_m"] is None
-    assert ladder_summary(table, [0.0])["green_01ha_300m"]["share"] is None
+    assert ladder_summary(table, np.array([0.0]))["green_01ha_300m"]["share"] is None
 
 
 def test_one_way_streets_stay_one_way() -> None:

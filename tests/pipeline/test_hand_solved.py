@@ -163,7 +163,7 @@ def test_a_contraflow_street(tmp_path: Path, tags: dict[str, str], mean_s: float
 
 
 def test_cells_without_streets_count_in_no_share_of_cells(tmp_path: Path) -> None:
-    """The park of 1.1 ha lies along the only street: every cell with a street is served, and the bare ones do not count."""
+    """The park of 1.1 ha lies along the only street: every cell with a street is served, the bare ones do not count."""
     drawing = "\n".join(["S.........R", *["..........."] * 10, "P.........Q", "A.........B"])
     (tmp_path / "town.osm").write_text(osm_xml(drawing, [("AB", STREET), ("PQRSP", PARK)], cell_m=10))
     (tmp_path / "town.toml").write_text(

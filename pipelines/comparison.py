@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -129,7 +129,8 @@ def compare(
     uncertainty
         What is declared as not known; the same draws serve every proposal.
     progress
-        Where progress is said.
+        Where each step is said: one a mode, the city as it is, one a proposal, and each tenth of the draws. What it
+        raises ends the work there.
 
     Returns
     -------
@@ -154,7 +155,7 @@ def compare(
         raise ConfigError(msg)
     say = (progress or Progress()).say
     unknown = uncertainty or Uncertainty()
-    bench = Workbench(base)
+    bench = Workbench(base, progress=progress)
     check_bench(bench)
     criteria = criteria_of(base)
     today = times_of(bench)
@@ -174,10 +175,22 @@ def compare(
         speed_m_min=[t.speed_kmh * 1000 / 60 / t.factor for t in base.standing.travel.values()],
         criteria=criteria,
         uncertainty=unknown,
+        drawn=_tenths(unknown.draws, say),
     )
     say(f"  {unknown.draws} draws of what is not known")
     comparison = Comparison(base, criteria, unknown, tuple(measured))
     return replace(comparison, result=_result(comparison, draws))
+
+
+def _tenths(draws: int, say: Callable[[str], None]) -> Callable[[int], None]:
+    """What says each tenth of the draws but the last, which is said when all are done."""
+    marks = {draws * tenth // 10 for tenth in range(1, 10)} - {0}
+
+    def drawn(done: int) -> None:
+        if done in marks:
+            say(f"  {done} of {draws} draws of what is not known")
+
+    return drawn
 
 
 def check_bench(bench: Workbench) -> None:

@@ -136,7 +136,7 @@ class Rescored:
         return self.resolved.notes
 
 
-def open_base(run: RunDirectory, *, calm: bool = False) -> Base:
+def open_base(run: RunDirectory, *, calm: bool = False, progress: Progress | None = None) -> Base:
     """
     Load a run for proposals.
 
@@ -147,6 +147,8 @@ def open_base(run: RunDirectory, *, calm: bool = False) -> Base:
     calm
         Add the mode ``bike_calm`` to a run that has ``bike``: who rides where traffic is calm and pushes the bicycle
         elsewhere. It shows what cycle lanes and speed limits do; its columns come after the contract's.
+    progress
+        Where each step is said: two a mode. What it raises ends the loading there.
 
     Returns
     -------
@@ -163,6 +165,7 @@ def open_base(run: RunDirectory, *, calm: bool = False) -> Base:
     >>> base = open_base(RunDirectory.open(Path("cache/runs/helsinki-centre")))  # doctest: +SKIP
     >>> apply(base, read_proposal(Path("school.geojson"))).cells  # doctest: +SKIP
     """
+    say = (progress or Progress()).say
     config = _config(run)
     context = _context(run, config)
     cells = run.cells
@@ -172,10 +175,12 @@ def open_base(run: RunDirectory, *, calm: bool = False) -> Base:
     travel: dict[str, Travel] = {}
     for mode in config.modes:
         network = run.network(mode)
+        say(f"  {mode}: streets read")
         pieces = street_pieces(network, numbers, max_snap_m=config.scoring.max_origin_snap_m)
         tables[mode] = ModeTables(network, pieces, destinations_for(places, mode))
         profile = profile_of(context, mode)
         travel[mode] = Travel(profile.speed_kmh, profile.congestion_factor)
+        say(f"  {mode}: streets laid on the cells")
     if calm and "bike" in tables and "lts" in tables["bike"].network.streets.columns:
         tables[CALM], travel[CALM] = _calm_tables(tables["bike"]), travel["bike"]
     standing = Standing(
@@ -190,7 +195,8 @@ def open_base(run: RunDirectory, *, calm: bool = False) -> Base:
     base = Base(run, cells, tables, standing, _settings(context))
     if CALM not in tables:
         return base
-    return replace(base, cells=with_measures(base, {CALM: mode_measures(base, CALM, tables[CALM])}))
+    calm_measures = mode_measures(base, CALM, tables[CALM], progress=progress)
+    return replace(base, cells=with_measures(base, {CALM: calm_measures}))
 
 
 def _calm_tables(bike: ModeTables) -> ModeTables:
@@ -432,6 +438,8 @@ class Workbench:
     ----------
     base
         The run.
+    progress
+        Where each mode that is ready is said. What it raises ends the work there.
 
     Examples
     --------
@@ -441,10 +449,11 @@ class Workbench:
     >>> bench.undo()  # doctest: +SKIP
     """
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, *, progress: Progress | None = None) -> None:
         self.base = base
+        say = (progress or Progress()).say
         cutoffs = Cutoffs(base.settings.limit_ms, tuple(c * 60_000 for c in COUNT_CUTOFFS_MIN), DECIMALS)
-        self.live = Live(base.tables, cutoffs)
+        self.live = Live(base.tables, cutoffs, ready=lambda mode: say(f"  {mode}: every cell measured"))
         self._done: list[tuple[Resolved, Standing]] = []
         self._standing = base.standing
 

@@ -15,9 +15,8 @@ from engine.proposals.edit import Proposal
 from pipelines.comparison import compare, needs_calm
 from pipelines.comparison_files import comparison_csv
 from pipelines.dossier import dossier
-from pipelines.progress import Progress
 from ui.drafting import Draft
-from ui.rescoring import base_of
+from ui.rescoring import base_of, loading_steps
 from ui.runs import Run
 from ui.work import Job, StoppableProgress
 
@@ -82,7 +81,12 @@ def proposals_of(drafts: Mapping[str, Draft]) -> list[Proposal]:
     ]
 
 
-def make(run: Run, proposals: list[Proposal], language: Language, progress: Progress) -> Dossier:
+def steps_of(run: Run, drafts: Mapping[str, Draft]) -> int:
+    """How many steps `make` says at least: loading, each mode, the city as it is, each draft, tenths of the draws."""
+    return loading_steps(run) + len(run.modes) + 1 + sum(1 for d in drafts.values() if d.features) + 10
+
+
+def make(run: Run, proposals: list[Proposal], language: Language, progress: StoppableProgress) -> Dossier:
     """
     Compare proposals on a run and write the dossier.
 
@@ -91,6 +95,7 @@ def make(run: Run, proposals: list[Proposal], language: Language, progress: Prog
     InputError, PipelineError
         A proposal cannot be computed on this run.
     """
-    made = compare(base_of(run, calm=needs_calm(proposals)), proposals, progress=progress)
+    base = base_of(run, calm=needs_calm(proposals), progress=progress)
+    made = compare(base, proposals, progress=progress)
     html = dossier(made, language=language)
     return Dossier(html.encode(), ("\ufeff" + comparison_csv(made)).encode())

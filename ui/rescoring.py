@@ -40,13 +40,13 @@ class Rescorer:
         One worker: re-scoring takes a whole processor.
     jobs
         By run and draft.
-    prepared
-        Runs that are loaded, or will be.
+    loading
+        By run: the loading of what its proposals are measured against, begun before there is a draft.
     """
 
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "rescoring"))
     jobs: OrderedDict[tuple[Any, ...], Job[Outcome]] = field(default_factory=OrderedDict)
-    prepared: set[tuple[Any, ...]] = field(default_factory=set)
+    loading: dict[tuple[str, str], Job[Base]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def submit(self, run: Run, draft: Draft) -> Job[Outcome]:
@@ -71,18 +71,30 @@ class Rescorer:
 
     def prepare(self, run: Run) -> None:
         """Load what a run's proposals are measured against while people still look at the page."""
-        key = (*run.key, "base")
         with self.lock:
-            if key not in self.prepared:
-                self.prepared.add(key)
-                self.pool.submit(base_of, run)
+            if run.key not in self.loading:
+                progress = StoppableProgress()
+                self.loading[run.key] = Job(self.pool.submit(base_of, run, progress=progress), progress)
+
+    def steps(self, run: Run, draft: Draft) -> int:
+        """How many of `steps_of` are done for a draft; before its own work begins, those of loading the run."""
+        with self.lock:
+            jobs = [self.jobs.get((*run.key, draft.digest)), self.loading.get(run.key)]
+        return max((job.progress.steps for job in jobs if job is not None), default=0)
 
     def stop(self, run: Run, draft: Draft) -> None:
-        """Stop a draft's job and forget it: at once if it has not begun, else at its next step."""
+        """
+        Stop a draft's job and forget it: at once if it has not begun, else at its next step.
+
+        The loading of the run ends with it, unless another draft waits for that.
+        """
         with self.lock:
             job = self.jobs.pop((*run.key, draft.digest), None)
-        if job is not None:
-            job.stop()
+            wanted = any(key[:2] == run.key and other.waiting for key, other in self.jobs.items())
+            loading = None if wanted else self.loading.pop(run.key, None)
+        for stopped in (job, loading):
+            if stopped is not None:
+                stopped.stop()
 
 
 @st.cache_resource(show_spinner=False)
@@ -92,30 +104,41 @@ def rescorer() -> Rescorer:
 
 
 @st.cache_resource(show_spinner=False, max_entries=_MOST_BASES)
-def _base(key: tuple[str, str], calm: bool, _run: Run) -> Base:
-    return open_base(_run.directory, calm=calm)
+def _base(key: tuple[str, str], calm: bool, _run: Run, _progress: Progress) -> Base:
+    return open_base(_run.directory, calm=calm, progress=_progress)
 
 
-def base_of(run: Run, *, calm: bool = False) -> Base:
+def loading_steps(run: Run) -> int:
+    """How many steps `base_of` says."""
+    return 2 * len(run.modes)
+
+
+def steps_of(run: Run) -> int:
+    """How many steps `outcome` says at most."""
+    return loading_steps(run) + 2 * len(run.modes)
+
+
+def base_of(run: Run, *, calm: bool = False, progress: StoppableProgress) -> Base:
     """
     A run with everything that proposals are measured against, loaded once for all sessions.
 
-    With `calm`, low-stress cycling counts as a mode of its own.
+    With `calm`, low-stress cycling counts as a mode of its own. Loading that is stopped is kept by nobody.
     """
-    return _base(run.key, calm, run)
+    base = _base(run.key, calm, run, progress)
+    progress.skip_to(loading_steps(run))
+    return base
 
 
-def outcome(run: Run, draft: Draft, progress: Progress) -> Outcome:
+def outcome(run: Run, draft: Draft, progress: StoppableProgress) -> Outcome:
     """
-    Re-score a run under a draft: a step once the run is loaded, then two for each mode that an edit touches.
+    Re-score a run under a draft: the steps of `base_of`, then two for each mode that an edit touches.
 
     Raises
     ------
     InputError
         An edit names what the run does not have.
     """
-    base = base_of(run)
-    progress.say("loaded")
+    base = base_of(run, progress=progress)
     rescored = apply(base, draft.proposal, progress=progress)
     summary = city_summary(
         rescored.cells,

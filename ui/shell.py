@@ -34,6 +34,10 @@ _STYLE = """<style>
 [data-testid="stMetricValue"] { font-size: 1.4rem; line-height: 1.3; }
 [data-testid="stMetric"] { width: auto; }
 [data-testid="stTable"] table { font-variant-numeric: tabular-nums; }
+[data-testid="stFileUploader"] [role="alert"] {
+  position: static; width: auto; height: auto; margin: 0; clip: auto; clip-path: none; overflow: visible;
+  white-space: normal; color: #9b1c1c; font-size: 0.85rem;
+}
 @media (max-width: 1150px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 330px); }

@@ -31,6 +31,10 @@ class StoppableProgress(Progress):
             raise StoppedError(msg)
         self.steps += bool(line)
 
+    def skip_to(self, step: int) -> None:
+        """Count the steps up to `step` as done, also those that somebody else's work has spared."""
+        self.steps = max(self.steps, step)
+
 
 @dataclass(frozen=True)
 class Job(Generic[T]):

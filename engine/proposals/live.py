@@ -7,7 +7,7 @@ What `Live` holds after any sequence of operations equals a full recomputation o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.errors import InputError
@@ -37,6 +37,8 @@ class Live:
         Tables of each mode.
     cutoffs
         What is measured.
+    ready
+        Called with each mode once it is measured. What it raises ends the work there.
 
     Notes
     -----
@@ -50,9 +52,18 @@ class Live:
     >>> live.undo()  # doctest: +SKIP
     """
 
-    def __init__(self, tables: Mapping[str, ModeTables], cutoffs: Cutoffs) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, ModeTables],
+        cutoffs: Cutoffs,
+        *,
+        ready: Callable[[str], object] = lambda _mode: None,
+    ) -> None:
         room = Room()
-        self.modes = {mode: LiveMode.of(t, cutoffs, mode=mode, room=room) for mode, t in tables.items()}
+        self.modes: dict[str, LiveMode] = {}
+        for mode, table in tables.items():
+            self.modes[mode] = LiveMode.of(table, cutoffs, mode=mode, room=room)
+            ready(mode)
         self._done: list[_Done] = []
 
     def do(self, operations: Mapping[str, Operation], *, counts: bool = True) -> None:

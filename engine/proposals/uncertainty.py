@@ -6,7 +6,7 @@ Draws are common to all proposals: what differs between them in a draw differs b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,7 @@ def simulate(
     speed_m_min: Sequence[float],
     criteria: Criteria,
     uncertainty: Uncertainty,
+    drawn: Callable[[int], object] = lambda _draws: None,
 ) -> Draws:
     """
     Draw what is not known and measure every proposal in every draw.
@@ -145,6 +146,8 @@ def simulate(
         [m/min] Speed of each mode.
     criteria, uncertainty
         What counts; what is not known.
+    drawn
+        Called before each draw with the number of those that are done. What it raises ends the work there.
 
     Returns
     -------
@@ -170,11 +173,12 @@ def simulate(
     pace = [_pace(s, base, rows, xy_m, places_m, np.asarray(speed_m_min, dtype=np.float64)) for s in states]
     weights = np.array([criteria.weights.get(c, 0.0) for c in criteria.categories])
     for d in range(uncertainty.draws):
-        drawn = _draw(rng, uncertainty, len(weight), mapped, len(criteria.modes), by_category)
+        drawn(d)
+        draw = _draw(rng, uncertainty, len(weight), mapped, len(criteria.modes), by_category)
         if not len(rows):
             continue
-        away = _unmapped_m(drawn, xy_m[rows])
-        minutes = [_perturbed(s, rows, drawn, away * p, mapped) for s, p in zip(states, pace, strict=True)]
+        away = _unmapped_m(draw, xy_m[rows])
+        minutes = [_perturbed(s, rows, draw, away * p, mapped) for s, p in zip(states, pace, strict=True)]
         worth = [criteria.decay.weight(m) @ weights / weights.sum() for m in minutes]  # (modes, rows)
         within = [m <= criteria.threshold_min for m in minutes]
         for p in range(len(proposals)):

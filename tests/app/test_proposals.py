@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,14 +19,19 @@ from pipelines.comparison_files import comparison_csv
 from pipelines.dossier import dossier
 from pipelines.proposals import apply, open_base
 from tests.app.pages_driver import message, opened, words
-from ui.dossiers import dossiers, proposals_of
+from ui import rescoring
+from ui.dossiers import dossiers, make, proposals_of
+from ui.dossiers import steps_of as dossier_steps
 from ui.drafting import MOST_EDITS, Draft, draft_from_file, link_edit, point_edit
-from ui.rescoring import Rescorer, outcome, rescorer
+from ui.layers.packing import unpack
+from ui.rescoring import Rescorer, outcome, rescorer, steps_of
 from ui.runs import Run
 from ui.views.proposals import difference
 from ui.work import StoppableProgress, StoppedError
 
 SHOP = point_edit("add_amenity", 24.9451234567, 60.177, category="shops")
+PLACE = point_edit("add_amenity", 24.944, 60.1775, category="sorting")
+NOWHERE = point_edit("remove_amenity", 0.0, 0.0, category="shops")
 
 
 def test_a_draft_grows_and_goes_back_without_changing() -> None:
@@ -119,13 +126,14 @@ def test_a_rescoring_ends_at_its_next_step_once_stopped(run: Run) -> None:
             if self.steps == 2:
                 self.stopped.set()
 
+    rescoring._base.clear()
     progress = StopsAfterTwo()
     with pytest.raises(StoppedError):
         outcome(run, Draft("A").adding(SHOP), progress)
-    assert progress.steps == 2
+    assert progress.steps == 2, "in the middle of loading the run"
     whole = StoppableProgress()
     assert len(outcome(run, Draft("A").adding(SHOP), whole).rescored.cells) == len(run.cells)
-    assert whole.steps == 1 + 2 * len(run.modes)
+    assert whole.steps == steps_of(run) == 4 * len(run.modes)
 
 
 def test_stop_ends_the_work_and_takes_the_edit_back(
@@ -157,6 +165,65 @@ def test_stop_ends_the_work_and_takes_the_edit_back(
     assert rescorer().known(run, draft) is None
     assert not any(b.key == "stop" for b in app.button)
     assert message(app)[0]["scale"]["kind"] == "cutoff"
+
+
+class EndsWhileThePageIsDrawn:
+    """A job under way when the page first asks, and refused when it asks again."""
+
+    def __init__(self) -> None:
+        self.progress, self.future, self.asked = StoppableProgress(), Future[None](), 0
+        self.future.set_exception(InputError("feature 1: no street of the run is meant; x"))
+
+    @property
+    def waiting(self) -> bool:
+        self.asked += 1
+        return self.asked == 1
+
+
+def test_a_job_that_ends_while_the_page_is_drawn_is_noticed(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(app, "proposals", lang="en")
+    job = EndsWhileThePageIsDrawn()
+    monkeypatch.setattr(Rescorer, "submit", lambda _self, _run, _draft: job)
+    monkeypatch.setattr(Rescorer, "known", lambda _self, _run, _draft: None)
+    app.session_state["drafts"]["A"] = Draft("A").adding(SHOP)
+    app.run()
+    assert not app.exception
+    assert "means no street of this run" in app.error[0].value
+
+
+def test_a_link_that_was_begun_is_forgotten_with_its_tool(app: AppTest) -> None:
+    opened(app, "proposals", lang="en")
+    app.radio(key="tool").set_value("link").run()
+    app.button(key="at_apply").click().run()
+    assert "Now click the other end." in words(app)
+    assert len(message(app)[0]["overlays"]["edits"]["features"]) == 1
+    app.radio(key="tool").set_value("place").run()
+    assert message(app)[0]["overlays"]["edits"]["features"] == []
+
+
+def test_proposals_stand_side_by_side_in_figures_and_maps(app: AppTest, run: Run) -> None:
+    opened(app, "proposals", lang="en", category="sorting", mode="walk")
+    drafts = {"A": Draft("A").adding(PLACE), "B": Draft("B").adding(SHOP), "C": Draft("C").adding(NOWHERE)}
+    app.session_state["drafts"] = drafts
+    for draft in drafts.values():
+        rescorer().submit(run, draft).future.exception(240)
+    app.run()
+    table = app.table[-1].value
+    assert list(table.columns) == ["Today", "A", "B"]
+    assert "Without figures: C." in words(app)
+    after = rescorer().known(run, drafts["A"]).summary["modes"]["walk"]["categories"]["sorting"]
+    shown = table.loc["Sorting points: mean minutes", "A"]
+    assert shown.startswith(f"**{after['mean_minutes']:.2f}** (\u2212")
+    assert table.loc["Sorting points: mean minutes", "B"].endswith(" (±0)")
+    app.toggle(key="maps_beside").set_value(True).run()
+    assert not app.exception
+    maps = [unpack(e.proto.bytes) for e in app.get("bidi_component") if e.proto.bytes]
+    assert [m[0]["legend"] for m in maps] == ["map", "map-A", "map-B"]
+    np.testing.assert_array_equal(maps[0][1]["values"], maps[1][1]["values"])
+    assert maps[1][1]["values"].max() > 1
+    assert np.abs(maps[2][1]["values"]).max() == 0, "a shop moves no time to a sorting point"
 
 
 def test_a_place_added_on_the_page_changes_the_map_as_the_pipelines_do(app: AppTest, run: Run) -> None:
@@ -225,10 +292,57 @@ def test_the_dossier_is_made_in_the_background_and_is_the_command_s(app: AppTest
     assert made.csv.decode("utf-8-sig") == comparison_csv(alone)
 
 
-def test_a_dossier_stops_at_its_next_step() -> None:
-    progress = StoppableProgress()
-    progress.say("one")
-    assert progress.steps == 1
-    progress.stopped.set()
+def test_a_dossier_can_be_stopped_at_each_of_its_steps(run: Run) -> None:
+    drafts = {"A": Draft("A").adding(PLACE)}
+
+    class Counts(StoppableProgress):
+        lines: ClassVar[list[str]] = []
+
+        def say(self, line: str) -> None:
+            super().say(line)
+            self.lines.append(line)
+
+    whole = Counts()
+    make(run, proposals_of(drafts), "en", whole)
+    assert whole.steps == dossier_steps(run, drafts)
+    assert sum("draws" in line for line in whole.lines) == 10
+
+    class StopsAmongTheDraws(StoppableProgress):
+        def say(self, line: str) -> None:
+            super().say(line)
+            if "300 of" in line:
+                self.stopped.set()
+
+    progress = StopsAmongTheDraws()
     with pytest.raises(StoppedError):
-        progress.say("two")
+        make(run, proposals_of(drafts), "en", progress)
+    assert progress.stopped.is_set()
+    assert progress.steps < whole.steps
+
+
+def test_stopping_a_draft_ends_the_loading_unless_another_draft_waits_for_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, begun = Event(), Event()
+
+    def endless(_run: Run, *, progress: StoppableProgress) -> None:
+        begun.set()
+        try:
+            while True:
+                progress.say("one more")
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("ui.rescoring.base_of", endless)
+    worker, mine, other = Rescorer(), Draft("A").adding(SHOP), Draft("A").adding(PLACE)
+    worker.prepare(run)
+    assert begun.wait(30)
+    worker.submit(run, mine)
+    worker.submit(run, other)
+    worker.stop(run, mine)
+    assert not ended.wait(0.2), "another draft waits for it"
+    assert worker.steps(run, other) > 0, "loading shows how far it is"
+    worker.stop(run, other)
+    assert ended.wait(30), "nobody waits for it any more"
+    worker.pool.shutdown()

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Server, keep
+from tests.e2e.conftest import ROOT, Server, keep
 from tests.e2e.driver import at_rest, camera, change, click_at, move, open_map, pick, picture, shown, until
 
 pytestmark = pytest.mark.e2e
@@ -113,6 +113,19 @@ def test_the_field_for_files_speaks_the_language_of_the_page(page: Page, server:
     expect(field).not_to_contain_text("Upload")
     expect(field).not_to_contain_text("per file")
     expect(field.locator("input")).to_have_attribute("aria-label", "Choisir un fichier")
+    refused = (
+        ("large.geojson", 3_000_000, "Le fichier est trop grand. 2"),
+        ("letter.txt", 9, "pas un fichier GeoJSON"),
+    )
+    for name, size, says in refused:
+        file = {"name": name, "mimeType": "text/plain", "buffer": b" " * size}
+        field.locator("input").set_input_files(file)
+        refusal = field.get_by_role("alert").filter(has_text=says)
+        expect(refusal).to_be_visible()
+        assert refusal.bounding_box()["width"] > 50, "what is wrong is told to those who see as well"
+    expect(field).not_to_contain_text("Error")
+    expect(field.get_by_role("button", name="Retirer large.geojson")).to_be_visible()
+    keep(page, "uploads-refused-fr")
 
 
 def test_the_address_keeps_its_camera_when_the_server_rewrites_it(page: Page, server: Server) -> None:
@@ -180,6 +193,27 @@ def test_a_street_is_found_by_name_and_flown_to(page: Page, server: Server) -> N
     page.keyboard.press("Enter")
     move(page, page.get_by_role("button", name="Snellmaninkatu · street").click)
     assert camera(page)[0] > before[0]
+
+
+def test_proposals_are_compared_on_maps_that_show_the_same_place(page: Page, server: Server) -> None:
+    open_map(page, server, "proposals?lang=en&category=sorting")
+    for letter, file in (("A", "school"), ("B", "calm")):
+        page.get_by_role("radio", name=letter, exact=True).click()
+        expect(page.get_by_text(f"Upload as proposal {letter}")).to_be_visible()
+        path = ROOT / "configs" / "proposals" / f"helsinki-{file}.geojson"
+        page.get_by_test_id("stFileUploader").locator("input").set_input_files(path)
+        expect(page.get_by_role("columnheader", name=letter, exact=True)).to_be_visible()
+        at_rest(page)
+    page.get_by_text("Maps side by side").click()
+    expect(page.locator(".proche[data-shown]")).to_have_count(3)
+    at_rest(page)
+    before, started = camera(page), [c.screenshot() for c in page.locator(".proche .canvas").all()]
+    page.locator(".proche .maplibregl-canvas").nth(2).focus()
+    move(page, lambda: page.keyboard.press("Equal"))
+    assert camera(page)[0] > before[0], "the address follows the first map, which follows the one that moves"
+    moved = [c.screenshot() for c in page.locator(".proche .canvas").all()]
+    assert all(a != b for a, b in zip(started, moved, strict=True))
+    keep(page, "proposals-beside")
 
 
 def test_the_cutoff_plays_without_the_server(page: Page, server: Server) -> None:

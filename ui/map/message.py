@@ -18,6 +18,8 @@ from ui.state import LONGEST_MIN, SHORTEST_MIN
 
 _FARTHEST = 1000.0
 """Gain of a cell that reaches a place for the first time: more than any number of minutes saved."""
+_GAINS = ("gained", "lost", "same", "newly", "no_longer")
+"""What a cell may be said to gain."""
 
 
 def measure_title(measure: Measure, t: Translator, *, label: str) -> str:
@@ -56,6 +58,7 @@ def map_texts(
         "unreachable": t("map.unreachable"),
         "noNetwork": t("map.no_network"),
         "value": f"{{value}}\u00a0{unit}",
+        **({f"change_{key}": t(f"change.{key}", unit=unit) for key in _GAINS} if change else {}),
         "residents": t("map.residents"),
         "edge": edge_note(run, t),
         "zoomIn": t("map.zoom_in"),
@@ -112,6 +115,6 @@ def map_message(
         if change
         else scale_of(measure, cutoff_min=cutoff_min, n_categories=n_categories)
     )
-    full = {**header, "scale": scale, "cutoffRange": [SHORTEST_MIN, LONGEST_MIN]}
+    full = {**header, "scale": scale, "farthest": _FARTHEST, "cutoffRange": [SHORTEST_MIN, LONGEST_MIN]}
     serial = sha256(pack(full, arrays)).hexdigest()[:12]
     return pack({**full, "serial": serial}, arrays)

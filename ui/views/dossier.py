@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.errors import EngineError
 from pipelines.errors import PipelineError
-from ui.dossiers import Language, dossiers, key_of
+from ui.dossiers import Language, dossiers, key_of, steps_of
 from ui.drafting import Draft
 from ui.sentences import in_words
 from ui.session import Context
@@ -59,13 +59,13 @@ def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
 
 def dossier_progress(context: Context, drafts: dict[str, Draft], language: Language) -> None:
     """How far the dossier is, looked up again until it is done."""
-    steps = 2 + sum(1 for d in drafts.values() if d.features)
+    most = steps_of(context.run, drafts)
 
     @st.fragment(run_every=_POLL_S)
     def poll() -> None:
         job = dossiers().submit(context.run, drafts, language)
         if not job.waiting:
             st.rerun(scope="app")
-        st.progress(min(1.0, (0.5 + job.progress.steps) / (steps + 1)), text=context.t("dossier.working"))
+        st.progress(min(1.0, (0.5 + job.progress.steps) / (most + 1)), text=context.t("dossier.working"))
 
     poll()

@@ -49,7 +49,8 @@ class MapOptions:
     on_chosen
         Called before the rerun that follows a click; by default the cell is chosen.
     words
-        Words of Streamlit's own fields on the page in the page's language: selector, attribute or "", text.
+        Words of Streamlit's own fields on the page in the page's language: selector, attribute or "", what they
+        are told by (a regular expression; "" takes the place of any), text.
     """
 
     key: str = "map"
@@ -61,7 +62,7 @@ class MapOptions:
     values: npt.NDArray[np.float64] | None = None
     change: bool = False
     on_chosen: Callable[[], None] | None = None
-    words: Sequence[tuple[str, str, str]] = ()
+    words: Sequence[tuple[str, str, str, str]] = ()
 
 
 def draw_map(context: Context, options: MapOptions | None = None, *, view: View | None = None) -> Any:

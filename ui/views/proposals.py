@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,10 @@ from ui.drafting import LARGEST_UPLOAD_BYTES, Draft, draft_from_file, link_edit,
 from ui.language import inside
 from ui.layers.scale import CITY_KINDS
 from ui.map.component import show_legend
-from ui.rescoring import Outcome, rescorer
+from ui.rescoring import Outcome, loading_steps, rescorer, steps_of
 from ui.sentences import in_words
 from ui.session import Context, current, from_widget, seeded, translator
+from ui.state import View
 from ui.views.controls import category_control, mode_control
 from ui.views.dossier import dossier_files
 from ui.views.mapping import MapOptions, draw_map, name_of
@@ -32,6 +33,7 @@ TOOLS = ("look", "place", "link", "speed", "remove")
 _KINDS = ("minutes", "score", "within_15")
 _POLL_S = 0.5
 _PENDING = "link_start"
+_BESIDE_HEIGHT = 380
 
 
 def proposals() -> None:
@@ -43,24 +45,26 @@ def proposals() -> None:
     if st.session_state.get("drafts_run") != context.run.key:
         drafts.update({x: Draft(x) for x in LETTERS})
         st.session_state.drafts_run = context.run.key
+        rescorer().prepare(context.run)
     with st.sidebar:
         controls(context)
-    rescorer().prepare(context.run)
     letter = st.segmented_control(
         context.t("proposals.which"), LETTERS, default="A", key="letter", label_visibility="collapsed"
     ) or "A"  # fmt: skip
     draft = drafts[letter]
     job = rescorer().submit(context.run, draft) if draft.features else None
-    found = outcome_of(context, job)
+    waiting = job is not None and job.waiting  # asked once: the job may end while the page is being drawn
+    found, refused = (None, None) if job is None or waiting else outcome_of(job)
     left, right = st.columns([6, 4], gap="medium")
     with left:
         # While the last edit is being computed, what was known before it stays on the map.
         before = rescorer().known(context.run, draft.before) if found is None and draft.before else None
-        draft_map(context, letter, draft, found or before)
+        draw_map(context, draft_map(context, draft, found or before), view=shown_view(context))
     with right:
         show_legend(served=serve(), key="map")
-        if job is not None and job.waiting:
+        if waiting:
             wait(context, draft)
+        faults(context, refused)
         edit_list(context, letter, draft, found)
     files(context, letter, draft)
     results(context, drafts)
@@ -79,11 +83,13 @@ def controls(context: Context) -> None:
     if kind not in CITY_KINDS:
         category_control(context)
     st.toggle(t("proposals.change"), key="show_change", value=True, help=t("proposals.change_help"))
-    tool = st.radio(t("proposals.tool"), TOOLS, format_func=lambda x: t(f"tool.{x}"), key="tool")
+    tool = st.radio(
+        t("proposals.tool"), TOOLS, format_func=lambda x: t(f"tool.{x}"), key="tool", on_change=forget_start
+    )
     if tool in ("place", "remove"):
         start = run.categories.index(view.category) if view.category in run.categories else 0
         st.selectbox(
-            t("control.category"),
+            t(f"tool.{tool}_kind"),
             run.categories,
             index=start,
             format_func=lambda c: name_of(context, c),
@@ -91,10 +97,15 @@ def controls(context: Context) -> None:
         )
     if tool == "speed":
         st.number_input(t("proposals.speed"), 3, 130, 30, key="tool_speed")
-        st.selectbox(t("control.mode"), run.modes, format_func=lambda m: t.known("mode", m), key="tool_mode",
+        st.selectbox(t("tool.speed_mode"), run.modes, format_func=lambda m: t.known("mode", m), key="tool_mode",
                      index=len(run.modes) - 1)  # fmt: skip
-    st.caption(t(f"tool.{tool}_help"))
+    st.caption(t("tool.link_started" if _PENDING in st.session_state else f"tool.{tool}_help"))
     exact_place(context)
+
+
+def forget_start() -> None:
+    """Another tool was taken up: a link whose second end was not given is none."""
+    st.session_state.pop(_PENDING, None)
 
 
 def exact_place(context: Context) -> None:
@@ -145,20 +156,23 @@ def attempt(context: Context, change: Callable[[Draft], Draft]) -> None:
         st.session_state.fault = str(error)
 
 
-def outcome_of(context: Context, job: Job[Outcome] | None) -> Outcome | None:
-    """What a draft does, if it is known by now; what is wrong with it is said in a sentence."""
+def outcome_of(job: Job[Outcome]) -> tuple[Outcome | None, str | None]:
+    """What a finished job found, or the sentence that says why its draft cannot be computed."""
+    error = job.future.exception()
+    if error is None:
+        return job.future.result(), None
+    if not isinstance(error, EngineError | PipelineError):
+        raise error
+    return None, str(error)
+
+
+def faults(context: Context, refused: str | None) -> None:
+    """What is wrong with the last change, and with the draft as it stands, in sentences."""
     fault = st.session_state.pop("fault", None)
     if fault:
         st.error(plain(said(context, fault)))
-    if job is None or job.waiting:
-        return None
-    error = job.future.exception()
-    if error is None:
-        return job.future.result()
-    if not isinstance(error, EngineError | PipelineError):
-        raise error
-    st.error(f"{context.t('proposals.fault')} {plain(said(context, str(error)))}")
-    return None
+    if refused:
+        st.error(f"{context.t('proposals.fault')} {plain(said(context, refused))}")
 
 
 def said(context: Context, sentence: str) -> str:
@@ -166,18 +180,14 @@ def said(context: Context, sentence: str) -> str:
     return in_words(sentence, context.t, name=lambda category: name_of(context, category))
 
 
-def draft_map(context: Context, letter: str, draft: Draft, found: Outcome | None) -> None:
-    """The cells after the draft, or what changes, with the edits over them."""
-    run, view = context.run, context.view
-    view = view if view.kind in _KINDS else replace(view, kind="minutes")
-    column = view.measure.column
-    values, change = None, False
-    if found is not None:
-        after = pd.to_numeric(found.rescored.cells[column]).to_numpy(np.float64, na_value=np.nan)
-        change = bool(st.session_state.get("show_change", True))
-        values = (
-            difference(run.values(column), after, more_is_better=view.kind in CITY_KINDS) if change else after
-        )
+def shown_view(context: Context) -> View:
+    """The session's view, with minutes where this page cannot show its measure."""
+    view = context.view
+    return view if view.kind in _KINDS else replace(view, kind="minutes")
+
+
+def draft_map(context: Context, draft: Draft, found: Outcome | None) -> MapOptions:
+    """The map to draw on: the cells after the draft, or what changes, with the edits over them."""
     features = [*draft.features]
     pending = st.session_state.get(_PENDING)
     if pending is not None:
@@ -189,12 +199,24 @@ def draft_map(context: Context, letter: str, draft: Draft, found: Outcome | None
         if isinstance(lon, int | float) and isinstance(lat, int | float):
             use_tool(context, float(lon), float(lat))
 
-    drawn = [{**f, "properties": {"label": f["properties"]["edit"]}} for f in features]
+    return replace(after_edits(context, features, found), on_chosen=take, words=uploader_words(context))
+
+
+def after_edits(context: Context, features: Sequence[dict[str, Any]], found: Outcome | None) -> MapOptions:
+    """How a map shows edits and what they do: the gains and losses, or the figures after them."""
+    labels = [{"label": context.t.known("edit", str(f["properties"]["edit"]))} for f in features]
+    drawn = [{**f, "properties": label} for f, label in zip(features, labels, strict=True)]
     edits = {"type": "FeatureCollection", "features": drawn}
-    options = MapOptions(
-        overlays={"edits": edits}, on_chosen=take, values=values, change=change, words=uploader_words(context)
-    )
-    draw_map(context, options, view=view)
+    options = MapOptions(overlays={"edits": edits}, linked="proposals")
+    if found is None:
+        return options
+    view = shown_view(context)
+    after = pd.to_numeric(found.rescored.cells[view.measure.column]).to_numpy(np.float64, na_value=np.nan)
+    if not st.session_state.get("show_change", True):
+        return replace(options, values=after)
+    before = context.run.values(view.measure.column)
+    gain = difference(before, after, more_is_better=view.kind in CITY_KINDS)
+    return replace(options, values=gain, change=True)
 
 
 def difference(before: np.ndarray, after: np.ndarray, *, more_is_better: bool) -> np.ndarray:
@@ -213,21 +235,20 @@ def difference(before: np.ndarray, after: np.ndarray, *, more_is_better: bool) -
 
 def wait(context: Context, draft: Draft) -> None:
     """Say how far the re-scoring is, with a button that ends it and takes the last edit back."""
-    t = context.t
-    most = 1 + 2 * len(context.run.modes)
+    t, run = context.t, context.run
 
     @st.fragment(run_every=_POLL_S)
     def poll() -> None:
-        job = rescorer().submit(context.run, draft)
-        if not job.waiting:
+        if not rescorer().submit(run, draft).waiting:
             st.rerun(scope="app")
-        text = t("proposals.working" if job.progress.steps else "proposals.loading")
-        st.progress(min(0.97, (0.3 + job.progress.steps) / (most + 0.5)), text=text)
+        done = rescorer().steps(run, draft)
+        text = t("proposals.working" if done >= loading_steps(run) else "proposals.loading")
+        st.progress(min(0.97, (0.3 + done) / (steps_of(run) + 0.5)), text=text)
 
     poll()
 
     def stop() -> None:
-        rescorer().stop(context.run, draft)
+        rescorer().stop(run, draft)
         attempt(context, Draft.undone)
 
     st.button(t("proposals.stop"), key="stop", on_click=stop)
@@ -268,22 +289,40 @@ def edit_label(context: Context, feature: dict[str, Any]) -> str:
 
 
 def results(context: Context, drafts: dict[str, Draft]) -> None:
-    """A, B and C side by side against the city as it is."""
+    """A, B and C side by side against the city as it is: figures, and maps where they are asked for."""
     t, run = context.t, context.run
     known: dict[str, Outcome] = {}
-    for letter, draft in drafts.items():
-        if draft.features:
-            rescorer().submit(run, draft)
-            outcome = rescorer().known(run, draft)
-            if outcome is not None:
-                known[letter] = outcome
+    edited = {letter: draft for letter, draft in drafts.items() if draft.features}
+    for letter, draft in edited.items():
+        rescorer().submit(run, draft)
+        outcome = rescorer().known(run, draft)
+        if outcome is not None:
+            known[letter] = outcome
     if not known:
         return
     st.markdown(f"### {t('proposals.results', mode=inside(t.known('mode', context.view.mode)))}")
+    if missing := [letter for letter in edited if letter not in known]:
+        st.caption(t("proposals.no_figures", letters=", ".join(missing)))
+    if st.toggle(t("proposals.maps"), key="maps_beside"):
+        maps_beside(context, {letter: (drafts[letter], found) for letter, found in known.items()})
     costs = {letter: drafts[letter].proposal.cost_eur for letter in known}
     table = results_table(context, known, costs)
     st.table(table.set_index(t("proposals.figure")))
     st.caption(t("proposals.results_note"))
+
+
+def maps_beside(context: Context, known: dict[str, tuple[Draft, Outcome]]) -> None:
+    """One map a proposal, on the same scale and moving together."""
+    for column, (letter, (draft, found)) in zip(st.columns(len(known)), known.items(), strict=True):
+        with column:
+            st.markdown(f"**{context.t('proposals.one', letter=letter)}**")
+            options = replace(after_edits(context, draft.features, found), key=f"map-{letter}",
+                              height=_BESIDE_HEIGHT, on_chosen=_ignore)  # fmt: skip
+            draw_map(context, options, view=shown_view(context))
+
+
+def _ignore() -> None:
+    """A click on a map that only shows."""
 
 
 def results_table(
@@ -324,15 +363,17 @@ def figure_at(summary: dict[str, Any], path: tuple[str, ...]) -> float | None:
 
 
 def with_change(context: Context, before: float | None, after: float | None, decimals: int) -> str:
-    """A figure, and in brackets its signed difference from today."""
+    """A figure, strong where it has changed, and in brackets its signed difference from today."""
     if after is None:
         return "–"
     text = context.t.number(after, decimals)
     if before is None:
         return text
     change = round(after - before, decimals) + 0.0
-    sign = "+" if change > 0 else "±" if change == 0 else ""
-    return f"{text} ({sign}{context.t.number(change, decimals)})"
+    if change == 0:
+        return f"{text} (±0)"
+    sign = "+" if change > 0 else ""
+    return f"**{text}** ({sign}{context.t.number(change, decimals)})"
 
 
 def files(context: Context, letter: str, draft: Draft) -> None:
@@ -356,12 +397,19 @@ def files(context: Context, letter: str, draft: Draft) -> None:
             st.rerun()
 
 
-def uploader_words(context: Context) -> list[tuple[str, str, str]]:
+def uploader_words(context: Context) -> list[tuple[str, str, str, str]]:
     """The words of Streamlit's field for files, which it knows in English only."""
     t = context.t
     limit = t("proposals.file_limit", limit=t.number(LARGEST_UPLOAD_BYTES / 1e6))
+    field = '[data-testid="stFileUploader"]'
+    refusals = (f"{field} [role=alert]", '[data-testid="stTooltipErrorContent"] p')
     return [
-        ('[data-testid="stFileUploaderDropzone"] button p', "", t("proposals.browse")),
-        ('[data-testid="stFileUploaderDropzoneInput"]', "aria-label", t("proposals.browse")),
-        ('[data-testid="stFileUploaderDropzoneInstructions"] span', "", limit),
+        ('[data-testid="stFileUploaderDropzone"] button p', "", "", t("proposals.browse")),
+        ('[data-testid="stFileUploaderDropzoneInput"]', "aria-label", "", t("proposals.browse")),
+        ('[data-testid="stFileUploaderDropzoneInstructions"] span', "", "", limit),
+        (f"{field} button", "aria-label", "^Add files$", t("proposals.browse")),
+        (f"{field} button", "aria-label", "^Remove (?=.)", f"{t('proposals.take_away')} "),
+        *((where, "", "^Error: ?", "") for where in refusals),
+        *((where, "", "^.*or smaller.*$", t("proposals.too_large", limit=limit)) for where in refusals),
+        *((where, "", "^.*are not allowed.*$", t("proposals.no_geojson")) for where in refusals),
     ]

@@ -117,7 +117,7 @@ class ProcheMap {
       container: this.canvas,
       style: { version: 8, sources: {}, layers: [{ id: "paper", type: "background", paint: { "background-color": "#e7e4dc" } }] },
       attributionControl: false, dragRotate: false, pitchWithRotate: false, touchPitch: false, fadeDuration: 0,
-      maxPitch: 0, minZoom: 6, maxZoom: 19, renderWorldCopies: false,
+      maxPitch: 0, minZoom: 6, maxZoom: 19, renderWorldCopies: false, trackResize: false,
       ...(camera(header) ?? { bounds: header.bounds, fitBoundsOptions: { padding: 24 } }),
     });
     this.map.touchZoomRotate.disableRotation();
@@ -127,6 +127,8 @@ class ProcheMap {
     this.attribution = new AttributionControl();
     this.map.addControl(this.attribution, "bottom-right");
     this.map.addControl(new PictureControl(() => savePicture(this.map, this.names, this.legend, this.header), header.texts.picture), "top-right");
+    this.map.on("resize", () => { if (this !== this.leader) this.comeTo(this.leader); });
+    this.comeTo(this.leader);
     await new Promise((resolve) => { this.map.once("style.load", resolve); });
     this.overlays = new Overlays(this.map);
     this.names = new Names(this.map);
@@ -146,14 +148,14 @@ class ProcheMap {
     this.map.on("click", ({ lngLat }) => this.choose(lngLat));
     this.map.on("mousemove", (event) => this.hover(event));
     this.map.on("mouseout", () => { this.tip.hidden = true; });
-    this.map.on("move", () => this.lead());
+    this.map.on("move", ({ resized }) => { if (!resized) this.lead(); });
     this.map.on("movestart", () => { delete this.frame.dataset.still; });
     this.map.on("moveend", () => this.remember());
     this.map.on("idle", () => { if (this.names.ready) this.frame.dataset.still = ""; });
     this.map.getCanvas().addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.choose(this.map.getCenter());
     });
-    this.resize = new ResizeObserver(() => this.map.resize());
+    this.resize = new ResizeObserver(() => this.map.resize({ resized: true }));
     this.resize.observe(this.canvas);
   }
 
@@ -177,12 +179,22 @@ class ProcheMap {
     const { texts, residents } = this.header, value = this.cells.values[row];
     const text = this.cells.noNetwork(row) ? texts.noNetwork
       : value >= UNREACHABLE ? texts.unreachable
-        : texts.value.replace("{value}", this.legend.format.format(value));
+        : this.header.scale.kind === "change" ? this.gain(value)
+          : texts.value.replace("{value}", this.legend.format.format(value));
     return residents ? [text, texts.residents.replace("{count}", this.legend.whole.format(this.cells.packed.weight[row]))] : [text];
+  }
+
+  // What a cell gains or loses, in words; one that reaches a place for the first time has no minutes to count.
+  gain(value) {
+    const { texts, farthest } = this.header, seen = this.legend.format.format(Math.abs(value));
+    if (Math.abs(value) >= farthest) return value > 0 ? texts.change_newly : texts.change_no_longer;
+    if (seen === this.legend.format.format(0)) return texts.change_same;
+    return (value > 0 ? texts.change_gained : texts.change_lost).replace("{value}", seen);
   }
 
   // The camera lives in the address after the hash, and never needs the server.
   remember() {
+    if (this !== this.leader) return;
     const { lng, lat } = this.map.getCenter(), zoom = this.map.getZoom();
     cameras.set(this.header.run, { center: [lng, lat], zoom });
     keepInAddress(`#map=${zoom.toFixed(2)}/${lat.toFixed(5)}/${lng.toFixed(5)}`);
@@ -203,15 +215,25 @@ class ProcheMap {
     this.map.fitBounds(flight.bounds, { padding: 60, maxZoom: 16, duration: 500 });
   }
 
-  // Maps of one name show the same place: what moves first leads, the others follow without answering.
+  // Of maps of one name the first keeps the camera; the others show the same place, in a smaller frame from farther away.
+  get leader() {
+    const mine = (map) => map.map && map.header?.linked === this.header?.linked;
+    return this.header?.linked ? [...shownMaps].find(mine) ?? this : this;
+  }
+
+  // What moves first leads, the others follow without answering.
   lead() {
     if (this.following || !this.header.linked) return;
-    for (const other of shownMaps) {
-      if (other === this || !other.map || other.header.linked !== this.header.linked) continue;
-      other.following = true;
-      other.map.jumpTo({ center: this.map.getCenter(), zoom: this.map.getZoom() });
-      other.following = false;
-    }
+    for (const other of shownMaps) if (other.map && other.header.linked === this.header.linked) other.comeTo(this);
+  }
+
+  comeTo(other) {
+    if (other === this) return;
+    const [mine, theirs] = [this.map, other.map].map((map) => map.getContainer());
+    const smaller = Math.min(mine.clientWidth / theirs.clientWidth, mine.clientHeight / theirs.clientHeight);
+    this.following = true;
+    this.map.jumpTo({ center: other.map.getCenter(), zoom: other.map.getZoom() + Math.log2(smaller) });
+    this.following = false;
   }
 
   remove() {

@@ -3,7 +3,8 @@
 
 let wanted = [], watching = null;
 
-// words: [[selector, attribute or "", text], …]; none ends the watch.
+// words: [[selector, attribute or "", pattern, text], …]; none ends the watch. Without a pattern the text takes the
+// place of whatever stands there, else of what the pattern matches.
 export function speak(words) {
   wanted = words;
   if (!wanted.length) {
@@ -17,12 +18,14 @@ export function speak(words) {
 }
 
 function say() {
-  for (const [selector, attribute, text] of wanted) {
+  for (const [selector, attribute, pattern, text] of wanted) {
+    const told = pattern ? new RegExp(pattern) : /^[^]*$/;
     for (const element of document.querySelectorAll(selector)) {
-      if (attribute) {
-        if (element.getAttribute(attribute) !== text) element.setAttribute(attribute, text);
-      } else if (element.firstChild?.nodeType === Node.TEXT_NODE && element.firstChild.nodeValue !== text) {
-        element.firstChild.nodeValue = text;  // the node stays: the page's own framework holds on to it
+      const nodes = attribute ? [element.getAttributeNode(attribute)] : pattern ? [...element.childNodes] : [element.firstChild];
+      for (const node of nodes) {
+        if (!node || (!attribute && node.nodeType !== Node.TEXT_NODE)) continue;
+        const said = node.nodeValue.replace(told, text);
+        if (node.nodeValue !== said) node.nodeValue = said;  // the node stays: the page's own framework holds on to it
       }
     }
   }

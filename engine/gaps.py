@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 from scipy.sparse import coo_array, csr_array, eye_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN, AgglomerativeClustering
 from sklearn.neighbors import sort_graph_by_row_values
 
@@ -46,6 +47,9 @@ GAP_COLUMNS = (
     "why",
     "geometry",
 )
+
+WARD_CELLS = 20_000
+"""A connected part of more cells than this (268 km² at resolution 10) is cut by groups of cells, not cell by cell."""
 
 _Floats = npt.NDArray[np.float64]
 
@@ -109,11 +113,13 @@ def find_gaps(
     if len(names) > 1:
         columns[ALL] = _slowest(table.times)
     rows: list[dict[str, Any]] = []
+    known: dict[bytes, list[_Part]] = {}
     for name, minutes in columns.items():
         over = _minutes_over(table, minutes)
-        label = _connected_parts(table, over > 0, max_area_km2)
-        members = [np.flatnonzero(label == g) for g in range(int(label.max(initial=-1)) + 1)]
-        rows += _ranked([_gap(table, name, minutes, over, rows_) for rows_ in members])
+        bad = over > 0
+        if bad.tobytes() not in known:
+            known[bad.tobytes()] = _parts(table, bad, max_area_km2)
+        rows += _ranked([_gap(table, name, minutes, over, part) for part in known[bad.tobytes()]])
     frame = pd.DataFrame(rows, columns=list(GAP_COLUMNS))
     return gpd.GeoDataFrame(frame, geometry="geometry", crs=WGS84)
 
@@ -202,22 +208,33 @@ def cell_graph(cell: npt.ArrayLike) -> csr_array:
     return coo_array((np.ones(len(left)), (left, right)), shape=(len(names), len(names))).tocsr()
 
 
-def _connected_parts(table: _Table, bad: npt.NDArray[np.bool_], max_area_km2: float) -> npt.NDArray[np.int64]:
-    """Number the gaps; -1 for cells in none."""
-    label = np.full(len(bad), -1, dtype=np.int64)
+class _Part(NamedTuple):
+    """Neighbouring cells that form a gap."""
+
+    rows: npt.NDArray[np.int64]
+    outline: shapely.Geometry
+
+
+def _parts(table: _Table, bad: npt.NDArray[np.bool_], max_area_km2: float) -> list[_Part]:
+    """The gaps of some cells, by their first cell."""
     member = np.flatnonzero(bad)
     if not len(member):
-        return label
+        return []
     graph = cell_graph(table.cell[member])
     near = csr_array(graph + eye_array(len(member)))  # scikit-learn stumbles over a graph without any entry
     distances = sort_graph_by_row_values(near, warn_when_not_sorted=False)
     parts = DBSCAN(eps=1.0, min_samples=1, metric="precomputed").fit_predict(distances)
-    label[member] = _cut(parts, graph, table.metres[member], max_area_km2)
-    return label
+    label = _cut(parts, graph, table.cell[member], table.metres[member], max_area_km2)
+    rows = np.split(member[np.argsort(label, kind="stable")], np.cumsum(np.bincount(label))[:-1])
+    return [_Part(own, shapely.union_all(table.outline[own])) for own in rows]
 
 
 def _cut(
-    parts: npt.NDArray[np.int64], graph: csr_array, metres: npt.NDArray[np.object_], max_area_km2: float
+    parts: npt.NDArray[np.int64],
+    graph: csr_array,
+    cell: npt.NDArray[np.object_],
+    metres: npt.NDArray[np.object_],
+    max_area_km2: float,
 ) -> npt.NDArray[np.int64]:
     """Cut parts that are too large into compact connected ones; number them by their first cell."""
     area, xy = shapely.area(metres) / 1e6, shapely.get_coordinates(shapely.centroid(metres))
@@ -226,16 +243,51 @@ def _cut(
         rows = np.flatnonzero(parts == part)
         pieces = int(np.ceil(area[rows].sum() / max_area_km2))
         if pieces > 1 and len(rows) > 1:
-            ward = AgglomerativeClustering(min(pieces, len(rows)), connectivity=graph[rows][:, rows])
-            fine[rows] = ward.fit_predict(xy[rows])
+            fine[rows] = _compact(graph[rows][:, rows], cell[rows], xy[rows], pieces)
     _, first, number = np.unique(parts * (len(parts) + 1) + fine, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[number], dtype=np.int64)
 
 
-def _gap(
-    table: _Table, name: str, minutes: _Floats, over: _Floats, rows: npt.NDArray[np.int64]
-) -> dict[str, Any]:
+def _compact(
+    graph: csr_array, cell: npt.NDArray[np.object_], xy: _Floats, pieces: int
+) -> npt.NDArray[np.int64]:
+    """Cut a connected part into compact connected pieces by Ward's method, of joined cells where it is very large."""
+    node = np.arange(len(cell))
+    if len(cell) > WARD_CELLS:
+        node = _joined(graph, cell, most=WARD_CELLS, least=4 * pieces)
+    size = np.bincount(node)
+    centre = np.column_stack([np.bincount(node, weights=along) / size for along in xy.T])
+    pair = coo_array(graph)
+    left, right = node[pair.row], node[pair.col]
+    apart = left != right
+    ends, shape = (left[apart], right[apart]), (len(size), len(size))
+    between = coo_array((np.ones(int(apart.sum())), ends), shape=shape).tocsr()
+    ward = AgglomerativeClustering(min(pieces, len(size)), connectivity=between)
+    return np.asarray(ward.fit_predict(centre)[node], dtype=np.int64)
+
+
+def _joined(
+    graph: csr_array, cell: npt.NDArray[np.object_], *, most: int, least: int
+) -> npt.NDArray[np.int64]:
+    """Number of the group of each cell: neighbours with one H3 parent, the finest that leaves at most `most` groups."""
+    pair = coo_array(graph)
+    node = np.arange(len(cell))
+    for resolution in range(h3.get_resolution(cell[0]) - 1, -1, -1):
+        _, parent = np.unique([h3.cell_to_parent(c, resolution) for c in cell], return_inverse=True)
+        same = parent[pair.row] == parent[pair.col]
+        inner = coo_array((np.ones(int(same.sum())), (pair.row[same], pair.col[same])), shape=graph.shape)
+        groups, label = connected_components(inner, directed=False)
+        if groups < least:
+            break
+        node = label
+        if groups <= most:
+            break
+    return np.asarray(node, dtype=np.int64)
+
+
+def _gap(table: _Table, name: str, minutes: _Floats, over: _Floats, part: _Part) -> dict[str, Any]:
     """Figures of one gap."""
+    rows = part.rows
     weight = np.ones(len(rows)) if table.people is None else table.people[rows]
     far = table.threshold + over[rows]
     counted = np.where(np.isnan(table.times[rows]), np.inf, table.times[rows])
@@ -256,7 +308,7 @@ def _gap(
         "missing": ";".join(table.names[k] for k in order if lacking[k] >= 0.5),
         "unreachable_cells": int(np.isnan(minutes[rows]).sum()),
         "edge_cells": int(table.edge[rows].sum()),
-        "geometry": shapely.union_all(table.outline[rows]),
+        "geometry": part.outline,
     }
     return gap | {"why": _why(gap, table)}
 

@@ -25,6 +25,10 @@ from engine.scoring import (
 _Floats = npt.NDArray[np.float64]
 
 PANEL_FIGURES = ("score_mean", "within_15_mean", "all_share")
+_EXACT = 1 << 22
+"""Ranks are whole or half: up to here single precision holds them exactly."""
+_BLOCK = 4096
+"""Units whose ranks under all variants are sorted at once."""
 CATEGORY_FIGURES = ("share", "mean_minutes", "p90_minutes")
 
 
@@ -187,9 +191,17 @@ def ranking_sensitivity(
         return _unit_mean(fifteen_minute_score(t, weights=w, decay=decay), unit, people, len(label))
 
     shown = scores(times, base)
+    rank = _ranks(shown)
     variants = _variants(names, base, speed_factors, draws, seed)
-    tried = np.stack([scores(times / factor, w) for _, _, factor, w in variants])
-    return RankingSensitivity(*_tables(label, shown, tried, variants))
+    ranks = np.empty((len(variants), len(label)), np.float32 if len(label) < _EXACT else np.float64)
+    rows = []
+    for k, (kind, variant, factor, w) in enumerate(variants):
+        score = scores(times / factor, w)
+        own = _ranks(score)
+        ranks[k] = own
+        rows.append((kind, variant, _correlation(rank, own), float(score.mean())))
+    told = pd.DataFrame(rows, columns=["kind", "variant", "spearman", "score_mean"])
+    return RankingSensitivity(_table(label, shown, rank, ranks), told)
 
 
 def sensitivity_summary(found: RankingSensitivity) -> dict[str, Any]:
@@ -262,13 +274,16 @@ def _ranks(score: _Floats) -> _Floats:
     return np.asarray(pd.Series(-np.round(score, 9)).rank(method="average").to_numpy(np.float64))
 
 
-def _tables(
-    label: list[str], shown: _Floats, tried: _Floats, variants: list[_Variant]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rank = _ranks(shown)
-    ranks = np.stack([_ranks(row) for row in tried])
-    worst = ranks > 0.9 * len(label)
-    low, high = np.quantile(ranks, [0.05, 0.95], axis=0)
+def _table(
+    label: list[str], shown: _Floats, rank: _Floats, ranks: npt.NDArray[np.floating[Any]]
+) -> pd.DataFrame:
+    """The table of `RankingSensitivity`; `ranks` has a row a variant and is read a block of units at a time."""
+    worst, low, high = np.empty(len(label)), np.empty(len(label)), np.empty(len(label))
+    for first in range(0, len(label), _BLOCK):
+        own = slice(first, first + _BLOCK)
+        block = ranks[:, own].astype(np.float64)
+        worst[own] = (block > 0.9 * len(label)).mean(axis=0)
+        low[own], high[own] = np.quantile(block, [0.05, 0.95], axis=0)
     table = pd.DataFrame(
         {
             "unit": label,
@@ -276,17 +291,11 @@ def _tables(
             "rank": rank,
             "rank_low": low,
             "rank_high": high,
-            "worst_decile_share": worst.mean(axis=0),
+            "worst_decile_share": worst,
         }
     )
-    rows = [
-        (kind, name, _correlation(rank, r), float(s.mean()))
-        for (kind, name, _, _), r, s in zip(variants, ranks, tried, strict=True)
-    ]
     order = np.lexsort((table["unit"], table["rank"]))
-    return table.iloc[order].reset_index(drop=True), pd.DataFrame(
-        rows, columns=["kind", "variant", "spearman", "score_mean"]
-    )
+    return table.iloc[order].reset_index(drop=True)
 
 
 def _correlation(a: _Floats, b: _Floats) -> float:

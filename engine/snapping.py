@@ -119,12 +119,19 @@ def metric_coords(network: StreetNetwork) -> npt.NDArray[np.float64]:
     return known
 
 
-def metric_streets(network: StreetNetwork) -> npt.NDArray[np.object_]:
-    """[m] One LineString a street in the plane of `local_metres`, from ``u`` to ``v``."""
-    if not len(network.streets):
+def metric_streets(
+    network: StreetNetwork, rows: npt.NDArray[np.int64] | None = None
+) -> npt.NDArray[np.object_]:
+    """[m] One LineString a street (of `rows` where they are given) in `local_metres`, from ``u`` to ``v``."""
+    xy, offsets = metric_coords(network), network.offsets
+    if rows is not None:
+        counts = offsets[rows + 1] - offsets[rows]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        xy = xy[np.repeat(offsets[rows] - ends[:-1], counts) + np.arange(ends[-1])]
+        offsets = ends
+    if len(offsets) == 1:
         return np.empty(0, dtype=object)
-    line = shapely.GeometryType.LINESTRING
-    lines = shapely.from_ragged_array(line, metric_coords(network), (network.offsets,))
+    lines = shapely.from_ragged_array(shapely.GeometryType.LINESTRING, xy, (offsets,))
     return np.asarray(lines, dtype=object)
 
 

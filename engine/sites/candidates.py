@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -17,16 +18,19 @@ from shapely.geometry.base import BaseGeometry
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
 from engine.projection import WGS84
-from engine.sites.carriageway import faces_median, on_another_carriageway, real_streets
+from engine.sites.carriageway import Carriageways
 from engine.sites.kerb import Kerbs, flag, kerbs, one_way, text
-from engine.snapping import LocalMetres, local_metres
+from engine.sites.obstacle import Obstacle
+from engine.snapping import local_metres, metric_coords
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Obstacles = Mapping[str, "gpd.GeoSeries | gpd.GeoDataFrame | npt.NDArray[np.object_]"]
 """Geometries by kind (``tree``, ``building``, ``crossing`` …), EPSG:4326."""
 
-
+PLACES_AT_ONCE = 50_000
+"""Places that are judged together: what a street's surroundings take is in memory for these alone."""
 LOOP_M = 150.0
 """[m] A street that ends where it begins and is shorter than this is a turning loop, not a block."""
 
@@ -100,11 +104,10 @@ class Candidates(NamedTuple):
 
 
 class _Places(NamedTuple):
-    """Positions looked at, one entry a side."""
+    """Positions looked at, one entry a side, in order of street, position and side."""
 
-    street: npt.NDArray[np.int64]
+    street: IntArray
     fraction: FloatArray
-    along_m: FloatArray
     left: BoolArray
     xy: FloatArray
     lon_lat: FloatArray
@@ -116,6 +119,7 @@ def street_side_candidates(
     *,
     obstacles: Obstacles | None = None,
     within: BaseGeometry | None = None,
+    at_once: int = PLACES_AT_ONCE,
 ) -> Candidates:
     """
     Walk along both kerbs of every street and keep the places where a site could stand.
@@ -136,6 +140,9 @@ def street_side_candidates(
         Geometries to keep away from; those of kinds that ``rule.clearance_m`` does not name are ignored.
     within
         [deg] Area that may be built in; streets that do not touch its box are not even counted. None: everywhere.
+    at_once
+        Places that are judged together, in tiles of consecutive streets with a halo as wide as the longest distance
+        of the rule; a street is never divided. It changes memory, never results.
 
     Returns
     -------
@@ -144,109 +151,157 @@ def street_side_candidates(
 
     Notes
     -----
-    Time O(places · log(obstacles)). Distances are metric, in a plane around the network.
+    Time O(places · log(obstacles)); memory O(streets + obstacles + candidates + `at_once`). Distances are metric, in a
+    plane around the whole network.
     """
-    sides = kerbs(network.streets)
-    places = _places(network, sides, rule, within)
-    reason = np.full(len(places.street), "", dtype=object)
-    if within is not None:
-        shapely.prepare(within)
-        _mark(reason, ~shapely.contains_xy(within, places.lon_lat), "outside_area")
-    _reject_streets(reason, network, sides, places, rule)
-    _mark(reason, _near_junction(network, places, rule.junction_clearance_m), "near_junction")
-    parking, pavement = (
-        _side(sides.parking_left, sides.parking_right, places),
-        _side(sides.pavement_left, sides.pavement_right, places),
-    )
-    if rule.needs_parking:
-        _mark(reason, parking == 0, "no_parking")
-    if rule.needs_pavement:
-        _mark(reason, pavement == 0, "no_pavement")
-    open_ = np.flatnonzero(reason == "")
-    xy, street = places.xy[open_], places.street[open_]
-    margin = min(rule.offset_m, 0.0) if rule.other_street_m is None else rule.other_street_m
-    taken = on_another_carriageway(network, sides.width_m, xy, street, margin_m=margin)
-    reason[open_[taken]] = "on_another_street"
-    if rule.avoid_median:
-        open_ = np.flatnonzero(reason == "")
-        facing = faces_median(network, places.xy[open_], places.street[open_], places.left[open_])
-        reason[open_[facing]] = "faces_median"
-    for kind, geometry in (obstacles or {}).items():
-        clearance = rule.clearance_m.get(kind, 0.0)
-        if clearance > 0:
-            open_ = np.flatnonzero(reason == "")
-            close = near(places.xy[open_], geometry, local_metres(network), within_m=clearance)
-            reason[open_[close]] = f"near_{kind}"
-    open_ = np.flatnonzero(reason == "")
-    reason[open_[_crowded(places.xy[open_], rule.apart_m)]] = "near_another_candidate"
-    kept = np.flatnonzero(reason == "")
-    reasons, counts = np.unique(reason[reason != ""].astype(str), return_counts=True)
-    return Candidates(
-        _table(network, sides, places, parking, pavement, kept),
-        {str(r): int(c) for r, c in zip(reasons, counts, strict=True)},
-    )
+    survey = _Survey.of(network, rule, obstacles or {}, within)
+    rejected: Counter[str] = Counter()
+    tiles = []
+    for places in survey.tiles(at_once):
+        reason = survey.judge(places)
+        rejected.update(reason[reason != ""].tolist())
+        tiles.append(_taken(places, reason == ""))
+    open_ = _Places(*(np.concatenate(column) for column in zip(*tiles, strict=True)))
+    crowded = _crowded(open_.xy, rule.apart_m)
+    if crowded.any():
+        rejected["near_another_candidate"] = int(crowded.sum())
+    points = _table(network, survey.sides, _taken(open_, ~crowded))
+    return Candidates(points, {reason: rejected[reason] for reason in sorted(rejected)})
 
 
-def near(xy: FloatArray, geometry: Any, plane: LocalMetres, *, within_m: float) -> BoolArray:
+@dataclass(frozen=True, eq=False)
+class _Survey:
     """
-    Tell which points lie nearer than a distance to any geometry.
+    What places are judged by: whatever belongs to the streets as a whole is made once.
 
-    Parameters
+    Attributes
     ----------
-    xy
-        [m] Points in `plane`, shape (points, 2).
-    geometry
-        GeoSeries, GeoDataFrame or array of shapely geometries, EPSG:4326; empty and missing ones are ignored.
-    plane
-        The metric plane.
-    within_m
-        [m] Strictly nearer counts.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (points,).
+    counts
+        Places of a side of each street.
+    street_reason
+        Why a whole street is out; empty where it is not.
+    meeting, junctions
+        Whether three or more streets meet at a vertex, and where those vertices are; None without any.
+    around
+        Geometries to keep away from and their clearance, by reason.
     """
-    shapes = _shapes(geometry)
-    result = np.zeros(len(xy), bool)
-    if not len(shapes) or not len(xy):
-        return result
-    flat = shapely.transform(shapes, plane.project)
-    is_point = shapely.get_type_id(flat) == shapely.GeometryType.POINT
-    if is_point.any():
-        distance, _ = cKDTree(shapely.get_coordinates(flat[is_point])).query(
-            xy, distance_upper_bound=within_m
-        )
-        result |= distance < within_m
-    if (~is_point).any():
-        points = np.asarray(shapely.points(xy), dtype=object)
-        # the shapes ask the tree of points: what asks is prepared, and a shape of many vertices is worth it
-        other, hit = shapely.STRtree(points).query(flat[~is_point], predicate="dwithin", distance=within_m)
-        close = shapely.distance(points[hit], flat[~is_point][other]) < within_m
-        result[hit[close]] = True
-    return result
+
+    network: StreetNetwork
+    rule: KerbRule
+    within: BaseGeometry | None
+    sides: Kerbs
+    roads: Carriageways
+    counts: IntArray
+    street_reason: npt.NDArray[np.object_]
+    meeting: BoolArray
+    junctions: cKDTree | None
+    around: Mapping[str, tuple[Obstacle, float]]
+
+    @classmethod
+    def of(
+        cls, network: StreetNetwork, rule: KerbRule, obstacles: Obstacles, within: BaseGeometry | None
+    ) -> _Survey:
+        """Read the streets and their surroundings."""
+        sides = kerbs(network.streets)
+        roads = Carriageways.of(network, sides.width_m)
+        counts = np.maximum(1, np.floor(network.length_m / rule.spacing_m)).astype(np.int64)
+        counts[~roads.real] = 0
+        if within is not None:
+            shapely.prepare(within)
+            counts[~shapely.intersects(network.geometry, shapely.box(*within.bounds))] = 0
+        ends = np.concatenate([network.u[roads.real], network.v[roads.real]])
+        meeting = np.bincount(ends, minlength=network.n_vertices) >= 3
+        junctions = None
+        if meeting.any() and rule.junction_clearance_m > 0:
+            lon_lat = np.column_stack([network.lon, network.lat])
+            junctions = cKDTree(local_metres(network).project(lon_lat[meeting]))
+        around = {
+            f"near_{kind}": (Obstacle.of(geometry, local_metres(network)), clearance)
+            for kind, geometry in obstacles.items()
+            if (clearance := rule.clearance_m.get(kind, 0.0)) > 0
+        }
+        why = _street_reasons(network, sides, rule)
+        return cls(network, rule, within, sides, roads, counts, why, meeting, junctions, around)
+
+    def tiles(self, at_once: int) -> Iterator[_Places]:
+        """Places of consecutive streets, at most so many together unless one street has more; at least one tile."""
+        before = 2 * np.concatenate([[0], np.cumsum(self.counts)])
+        first, last = 0, len(self.counts)
+        while True:
+            most = int(np.searchsorted(before, before[first] + at_once, side="right")) - 1
+            stop = min(max(most, first + 1), last)
+            yield self._places(np.arange(first, stop))
+            if stop >= last:
+                return
+            first = stop
+
+    def _places(self, streets: IntArray) -> _Places:
+        """Every position at some streets, before any is rejected."""
+        counts = self.counts[streets]
+        street = np.repeat(streets, counts)
+        step = np.arange(len(street)) - np.repeat(np.cumsum(counts) - counts, counts)
+        fraction = (step + 0.5) / self.counts[street]
+        xy, _, heading = positions(self.network, street, fraction)
+        street, fraction = np.repeat(street, 2), np.repeat(fraction, 2)
+        left = np.tile([True, False], len(xy))
+        xy, heading = (np.repeat(a, 2, axis=0) for a in (xy, heading))
+        turn = np.where(left, 1.0, -1.0) * (self.sides.width_m[street] / 2 + self.rule.offset_m)
+        shift = np.column_stack([-heading[:, 1] * turn, heading[:, 0] * turn])
+        plane = local_metres(self.network)
+        stands = plane.unproject(xy + shift)
+        flat = plane.project(stands)  # what is checked is the place that is published
+        return _Places(street, fraction, left, flat, stands)
+
+    def judge(self, places: _Places) -> npt.NDArray[np.object_]:
+        """Why each place is out; empty where it is not."""
+        rule, street = self.rule, places.street
+        reason = np.full(len(street), "", dtype=object)
+        if self.within is not None:
+            _mark(reason, ~shapely.contains_xy(self.within, places.lon_lat), "outside_area")
+        free = reason == ""
+        reason[free] = self.street_reason[street[free]]
+        _mark(reason, self._near_junction(places), "near_junction")
+        if rule.needs_parking:
+            _mark(reason, _side(self.sides.parking_left, self.sides.parking_right, places) == 0, "no_parking")
+        if rule.needs_pavement:
+            pavement = _side(self.sides.pavement_left, self.sides.pavement_right, places)
+            _mark(reason, pavement == 0, "no_pavement")
+        open_ = np.flatnonzero(reason == "")
+        margin = min(rule.offset_m, 0.0) if rule.other_street_m is None else rule.other_street_m
+        taken = self.roads.on_another(places.xy[open_], street[open_], margin_m=margin)
+        reason[open_[taken]] = "on_another_street"
+        if rule.avoid_median:
+            open_ = np.flatnonzero(reason == "")
+            facing = self.roads.faces_median(places.xy[open_], street[open_], places.left[open_])
+            reason[open_[facing]] = "faces_median"
+        for why, (obstacle, clearance) in self.around.items():
+            open_ = np.flatnonzero(reason == "")
+            reason[open_[obstacle.near(places.xy[open_], within_m=clearance)]] = why
+        return reason
+
+    def _near_junction(self, places: _Places) -> BoolArray:
+        """Places nearer than the clearance to a junction: along their own street, or in a straight line to any."""
+        network, street, clearance_m = self.network, places.street, self.rule.junction_clearance_m
+        length = network.length_m[street]
+        along = places.fraction * length
+        at_u = self.meeting[network.u[street]] & (along < clearance_m)
+        at_v = self.meeting[network.v[street]] & (length - along < clearance_m)
+        near_any = np.zeros(len(street), bool)
+        if self.junctions is not None and len(street):
+            distance = self.junctions.query(places.xy, distance_upper_bound=clearance_m)[0]
+            near_any = distance < clearance_m
+        return np.asarray(at_u | at_v | near_any, bool)
 
 
-def _places(network: StreetNetwork, sides: Kerbs, rule: KerbRule, within: BaseGeometry | None) -> _Places:
-    """Every position looked at, before any is rejected."""
-    counts = np.maximum(1, np.floor(network.length_m / rule.spacing_m)).astype(np.int64)
-    counts[~real_streets(network)] = 0
-    if within is not None:
-        counts[~shapely.intersects(network.geometry, shapely.box(*within.bounds))] = 0
-    street = np.repeat(np.arange(len(counts)), counts)
-    step = np.arange(len(street)) - np.repeat(np.cumsum(counts) - counts, counts)
-    fraction = (step + 0.5) / counts[street]
-    xy, _, heading = positions(network, street, fraction)
-    street, fraction = np.repeat(street, 2), np.repeat(fraction, 2)
-    left = np.tile([True, False], len(xy))
-    xy, heading = (np.repeat(a, 2, axis=0) for a in (xy, heading))
-    reach = sides.width_m[street] / 2 + rule.offset_m
-    turn = np.where(left, 1.0, -1.0) * reach
-    shift = np.column_stack([-heading[:, 1] * turn, heading[:, 0] * turn])
-    plane = local_metres(network)
-    stands = plane.unproject(xy + shift)
-    flat = plane.project(stands)  # what is checked is the place that is published
-    return _Places(street, fraction, fraction * network.length_m[street], left, flat, stands)
+def _taken(places: _Places, rows: BoolArray) -> _Places:
+    """Some of the places."""
+    return _Places(
+        places.street[rows],
+        places.fraction[rows],
+        places.left[rows],
+        places.xy[rows],
+        places.lon_lat[rows],
+    )
 
 
 def positions(
@@ -270,7 +325,7 @@ def positions(
     """
     if not len(street):
         return np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2))
-    flat = local_metres(network).project(network.coords)
+    flat = metric_coords(network)
     step = np.hypot(*np.diff(flat, axis=0).T)
     last = network.offsets[1:-1] - 1
     step[last] = 0.0  # between two streets
@@ -287,40 +342,23 @@ def positions(
     return xy, lon_lat, np.divide(way, norm, out=np.tile([1.0, 0.0], (len(at), 1)), where=norm > 0)
 
 
-def _reject_streets(
-    reason: npt.NDArray[np.object_], network: StreetNetwork, sides: Kerbs, places: _Places, rule: KerbRule
-) -> None:
+def _street_reasons(network: StreetNetwork, sides: Kerbs, rule: KerbRule) -> npt.NDArray[np.object_]:
     """What rules out a whole street."""
+    reason = np.full(len(network.streets), "", dtype=object)
     if rule.classes is not None:
         known = text(network.streets, "highway").astype(str)
-        allowed = np.isin(known, sorted(rule.classes)) | (known == "")
-        _mark(reason, ~allowed[places.street], "class")
+        _mark(reason, ~(np.isin(known, sorted(rule.classes)) | (known == "")), "class")
     carried = flag(network.streets, "bridge") | flag(network.streets, "tunnel")
-    _mark(reason, carried[places.street], "bridge_or_tunnel")
-    _mark(reason, _turns_round(network)[places.street], "roundabout")
-    _mark(reason, (sides.width_m < rule.min_width_m)[places.street], "too_narrow")
+    _mark(reason, carried, "bridge_or_tunnel")
+    _mark(reason, _turns_round(network), "roundabout")
+    _mark(reason, sides.width_m < rule.min_width_m, "too_narrow")
+    return reason
 
 
 def _turns_round(network: StreetNetwork) -> BoolArray:
     """Roundabouts, and loops too short to be anything but a place to turn."""
     loop = (network.u == network.v) & (network.length_m < LOOP_M)
     return np.asarray(flag(network.streets, "roundabout") | loop, bool)
-
-
-def _near_junction(network: StreetNetwork, places: _Places, clearance_m: float) -> BoolArray:
-    """Places nearer than the clearance to a junction: along their own street, or in a straight line to any."""
-    real = real_streets(network)
-    ends = np.concatenate([network.u[real], network.v[real]])
-    meeting = np.bincount(ends, minlength=network.n_vertices) >= 3
-    length = network.length_m[places.street]
-    at_u = meeting[network.u[places.street]] & (places.along_m < clearance_m)
-    at_v = meeting[network.v[places.street]] & (length - places.along_m < clearance_m)
-    near_any = np.zeros(len(places.street), bool)
-    if meeting.any() and len(places.street) and clearance_m > 0:
-        nodes = local_metres(network).project(np.column_stack([network.lon, network.lat])[meeting])
-        distance = cKDTree(nodes).query(places.xy, distance_upper_bound=clearance_m)[0]
-        near_any = distance < clearance_m
-    return np.asarray(at_u | at_v | near_any, bool)
 
 
 def _crowded(xy: FloatArray, apart_m: float) -> BoolArray:
@@ -344,42 +382,24 @@ def _mark(reason: npt.NDArray[np.object_], hit: BoolArray, why: str) -> None:
     reason[hit & (reason == "")] = why
 
 
-def _shapes(geometry: Any) -> npt.NDArray[np.object_]:
-    if isinstance(geometry, gpd.GeoDataFrame):
-        geometry = geometry.geometry
-    if isinstance(geometry, gpd.GeoSeries):
-        if geometry.crs is not None and not geometry.crs.equals(WGS84):
-            geometry = geometry.to_crs(WGS84)
-        geometry = geometry.to_numpy()
-    shapes = np.asarray(geometry, dtype=object)
-    return np.asarray(shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))])
-
-
-def _table(
-    network: StreetNetwork,
-    sides: Kerbs,
-    places: _Places,
-    parking: npt.NDArray[np.int8],
-    pavement: npt.NDArray[np.int8],
-    kept: npt.NDArray[np.int64],
-) -> gpd.GeoDataFrame:
-    street = places.street[kept]
+def _table(network: StreetNetwork, sides: Kerbs, places: _Places) -> gpd.GeoDataFrame:
+    street = places.street
     words = np.array(["unknown", "no", "yes"])
     columns = {
         "street": street.astype(np.int32),
-        "fraction": places.fraction[kept],
-        "side": np.where(places.left[kept], "left", "right"),
-        "lon": places.lon_lat[kept, 0],
-        "lat": places.lon_lat[kept, 1],
+        "fraction": places.fraction,
+        "side": np.where(places.left, "left", "right"),
+        "lon": places.lon_lat[:, 0],
+        "lat": places.lon_lat[:, 1],
         "name": text(network.streets, "name")[street],
         "highway": text(network.streets, "highway")[street],
         "width_m": sides.width_m[street],
         "width_known": sides.width_known[street],
         "oneway": one_way(network.streets)[street],
-        "parking": words[parking[kept] + 1],
-        "pavement": words[pavement[kept] + 1],
+        "parking": words[_side(sides.parking_left, sides.parking_right, places) + 1],
+        "pavement": words[_side(sides.pavement_left, sides.pavement_right, places) + 1],
     }
     table = pd.DataFrame(columns).astype(
         {"name": "str", "highway": "str", "side": "str", "parking": "str", "pavement": "str"}
     )
-    return gpd.GeoDataFrame(table, geometry=shapely.points(places.lon_lat[kept]), crs=WGS84)
+    return gpd.GeoDataFrame(table, geometry=shapely.points(places.lon_lat), crs=WGS84)

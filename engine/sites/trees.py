@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import geopandas as gpd
@@ -15,8 +16,8 @@ from shapely.geometry.base import BaseGeometry
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
-from engine.sites.candidates import KerbRule, Obstacles, positions, street_side_candidates
-from engine.sites.carriageway import walkways
+from engine.sites.candidates import PLACES_AT_ONCE, KerbRule, Obstacles, positions, street_side_candidates
+from engine.sites.carriageway import meets, street_boxes, walkways
 from engine.sites.concave import concave_covering
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
 from engine.sites.rules import TREES
@@ -218,14 +219,22 @@ def _beside(network: StreetNetwork, points: gpd.GeoDataFrame, walkers: npt.Array
         msg = f"walkers has shape {flow.shape}: expected one number for {len(network.streets)} streets"
         raise InputError(msg)
     result = np.zeros(len(points))
-    if len(points) and len(flow):
-        xy = local_metres(network).project(points[["lon", "lat"]].to_numpy(np.float64))
-        places = np.asarray(shapely.points(xy), dtype=object)
-        hit, street = shapely.STRtree(metric_streets(network)).query(
-            places, predicate="dwithin", distance=BESIDE_M
+    xy, box = (
+        local_metres(network).project(points[["lon", "lat"]].to_numpy(np.float64)),
+        street_boxes(network),
+    )
+    for part in _portions(len(xy)):
+        rows = np.flatnonzero(meets(box, xy[part], BESIDE_M))
+        hit, street = shapely.STRtree(metric_streets(network, rows)).query(
+            np.asarray(shapely.points(xy[part]), dtype=object), predicate="dwithin", distance=BESIDE_M
         )
-        np.maximum.at(result, hit, flow[street])
+        np.maximum.at(result[part], hit, flow[rows[street]])
     return result
+
+
+def _portions(n: int) -> list[slice]:
+    """Runs of candidates, compact as their streets are, whose surroundings are in memory together."""
+    return [slice(i, min(i + PLACES_AT_ONCE, n)) for i in range(0, n, PLACES_AT_ONCE)]
 
 
 def _shade(
@@ -265,17 +274,27 @@ def piece_centres(
 
 def sum_within(xy: FloatArray, where: FloatArray, values: FloatArray, *, within_m: float) -> FloatArray:
     """Sum of `values`, shape (points, columns), at points at most `within_m` from each place."""
-    return np.asarray(_pairs(xy, where, within_m) @ values, np.float64)
+    sums = [near @ values for near in _near_portions(xy, where, within_m)]
+    return np.concatenate(sums) if sums else np.zeros((0, values.shape[1]))
 
 
 def _pairs(xy: FloatArray, where: FloatArray, within_m: float) -> sp.csr_array:
     """1.0 for each pair at most `within_m` apart, shape (places, points)."""
-    if not len(xy) or not len(where):
-        return sp.csr_array((len(xy), len(where)))
-    near = cKDTree(xy).sparse_distance_matrix(cKDTree(where), within_m, output_type="coo_matrix").tocsr()
-    near.data[:] = 1.0
-    near.sort_indices()
-    return sp.csr_array(near)
+    near = list(_near_portions(xy, where, within_m))
+    return sp.csr_array(sp.vstack(near, format="csr")) if near else sp.csr_array((0, len(where)))
+
+
+def _near_portions(xy: FloatArray, where: FloatArray, within_m: float) -> Iterator[sp.csr_array]:
+    """Rows of `_pairs`, a portion of the places at a time."""
+    tree = cKDTree(where) if len(where) else None
+    for part in _portions(len(xy)):
+        if tree is None:
+            yield sp.csr_array((part.stop - part.start, 0))
+            continue
+        near = cKDTree(xy[part]).sparse_distance_matrix(tree, within_m, output_type="coo_matrix").tocsr()
+        near.data[:] = 1.0
+        near.sort_indices()
+        yield sp.csr_array(near)
 
 
 def _trees_by_street(network: StreetNetwork, trees: FloatArray) -> FloatArray:

@@ -7,9 +7,10 @@ import h3
 import numpy as np
 import pytest
 import shapely
+from scipy.sparse.csgraph import connected_components
 
 from engine.errors import SchemaError
-from engine.gaps import ALL, GAP_COLUMNS, cell_graph, find_gaps
+from engine.gaps import ALL, GAP_COLUMNS, _joined, cell_graph, find_gaps
 
 NAN = float("nan")
 MIDDLE = h3.latlng_to_cell(48.85, 2.35, 10)
@@ -119,7 +120,11 @@ def test_a_gap_lies_in_the_neighbourhood_of_most_of_its_residents() -> None:
     assert find_gaps(table.drop(columns="neighbourhood"), mode="walk")["neighbourhood"].tolist() == [""]
 
 
-def test_a_large_gap_is_cut_into_connected_parts_that_lose_nothing() -> None:
+@pytest.mark.parametrize("cell_by_cell_up_to", [20_000, 40])
+def test_a_large_gap_is_cut_into_connected_parts_that_lose_nothing(
+    cell_by_cell_up_to: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.gaps.WARD_CELLS", cell_by_cell_up_to)
     cells = sorted(h3.grid_disk(MIDDLE, 6))
     table = city(cells, population=[1.0] * len(cells), walk_shops_minutes=[20.0] * len(cells))
     whole = find_gaps(table, mode="walk", max_area_km2=100)
@@ -136,6 +141,34 @@ def test_a_large_gap_is_cut_into_connected_parts_that_lose_nothing() -> None:
             todo += [n for n in h3.grid_ring(c, 1) if n in m - seen]
         assert seen == m
     assert parts["burden"].sum() == pytest.approx(whole["burden"].sum())
+
+
+def test_cells_of_a_very_large_gap_are_joined_to_parents_and_stay_connected() -> None:
+    cells = sorted(h3.grid_disk(MIDDLE, 12))
+    cells = [c for c in cells if c not in h3.grid_ring(MIDDLE, 8)[::5]]
+    graph = cell_graph(cells)
+    names = np.array(cells, dtype=object)
+    node = _joined(graph, names, most=100, least=8)
+    groups = [names[node == k] for k in range(node.max() + 1)]
+    assert 8 <= len(groups) <= 100 < len(cells)
+    for group in groups:
+        assert len({h3.cell_to_parent(c, 9) for c in group}) == 1
+        assert len(group) <= 7
+        assert connected_components(cell_graph(group))[0] == 1
+    few = _joined(graph, names, most=100, least=len(cells))
+    assert few.tolist() == list(range(len(cells))), "never fewer groups than the cut asks for"
+
+
+def test_categories_that_lack_in_the_same_cells_have_the_same_gaps() -> None:
+    row = line(6)
+    times = [20.0, 20.0, 5.0, 30.0, 5.0, NAN]
+    table = city(row, walk_shops_minutes=times, walk_green_minutes=[t + 5 for t in times])
+    gaps = find_gaps(table, mode="walk")
+    shops, green, both = (gaps[gaps["category"] == name] for name in ("shops", "green", ALL))
+    assert set(shops["h3_cells"]) == set(green["h3_cells"]) == set(both["h3_cells"])
+    pair = ";".join(sorted(row[:2]))
+    assert green.set_index("h3_cells")["burden"][pair] == 20
+    assert shops.set_index("h3_cells")["burden"][pair] == 10
 
 
 def test_the_order_of_the_cells_changes_nothing() -> None:

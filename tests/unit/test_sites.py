@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import shapely
+from pandas.testing import assert_frame_equal
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
@@ -247,6 +249,39 @@ class TestCandidates:
         assert found.rejected == {}
         assert set(found.points["street"]) == {0}
         assert len(street_side_candidates(drawn.network, rule).points) == 2 * len(found.points)
+
+    @pytest.mark.parametrize("at_once", [1, 7, 60])
+    def test_tiles_with_their_halo_change_nothing(self, at_once: int) -> None:
+        # Streets in every portion feel what lies in another: the next kerb, the other carriageway, a wall, a tree.
+        drawn = town("A--<--B----C\n|     |    |\nD-->--E----F\n|     |    |\nG-----H----I", step_m=12.0)
+        m = len(drawn.network.streets)
+        named = ["Avenida" if s in (drawn.street["AB"], drawn.street["DE"]) else f"{s}" for s in range(m)]
+        net = _with(
+            drawn, width_m=[5.0, 8.0, 11.0] * (m // 3), name=named, highway=["residential"] * m
+        ).network
+        rule = KerbRule(
+            spacing_m=6,
+            junction_clearance_m=4,
+            offset_m=0.5,
+            clearance_m={"tree": 3.0, "wall": 2.0},
+            avoid_median=True,
+            apart_m=5.0,
+            other_street_m=3.0,
+        )
+        free = street_side_candidates(net, rule).points.geometry
+        trees = gpd.GeoSeries([*free.iloc[::9], free.iloc[4].buffer(1e-5)], crs=4326)
+        wall = gpd.GeoSeries([shapely.LineString([free.iloc[0], free.iloc[-1]])], crs=4326)
+        asked = {"obstacles": {"tree": trees, "wall": wall}}
+        whole = street_side_candidates(net, rule, **asked)
+        tiled = street_side_candidates(net, rule, **asked, at_once=at_once)
+        assert {
+            "near_tree",
+            "near_wall",
+            "on_another_street",
+            "near_another_candidate",
+        } <= whole.rejected.keys()
+        assert tiled.rejected == whole.rejected
+        assert_frame_equal(pd.DataFrame(tiled.points), pd.DataFrame(whole.points), check_exact=True)
 
     def test_no_street_no_candidate(self) -> None:
         drawn = town("A--B")

@@ -13,8 +13,6 @@ import pandas as pd
 import shapely
 from scipy.sparse import coo_array, csr_array, eye_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.cluster import DBSCAN, AgglomerativeClustering
-from sklearn.neighbors import sort_graph_by_row_values
 
 from engine.errors import SchemaError
 from engine.places.category import inside_a_sentence
@@ -221,6 +219,10 @@ def _parts(table: _Table, bad: npt.NDArray[np.bool_], max_area_km2: float) -> li
     if not len(member):
         return []
     graph = cell_graph(table.cell[member])
+    # Here and not above: scikit-learn takes longer to load than a page of the map that only reads gaps.
+    from sklearn.cluster import DBSCAN
+    from sklearn.neighbors import sort_graph_by_row_values
+
     near = csr_array(graph + eye_array(len(member)))  # scikit-learn stumbles over a graph without any entry
     distances = sort_graph_by_row_values(near, warn_when_not_sorted=False)
     parts = DBSCAN(eps=1.0, min_samples=1, metric="precomputed").fit_predict(distances)
@@ -237,6 +239,8 @@ def _cut(
     max_area_km2: float,
 ) -> npt.NDArray[np.int64]:
     """Cut parts that are too large into compact connected ones; number them by their first cell."""
+    from sklearn.cluster import AgglomerativeClustering
+
     area, xy = shapely.area(metres) / 1e6, shapely.get_coordinates(shapely.centroid(metres))
     fine = np.zeros(len(parts), dtype=np.int64)
     for part in range(int(parts.max()) + 1):

@@ -66,7 +66,7 @@ def streamlit_command(
     --------
     >>> command, environment = streamlit_command([Path("cache/runs/helsinki-centre")], port=8600)
     >>> command[1:4]
-    ['-m', 'streamlit', 'run']
+    ['-m', 'ui.serve', 'run']
     """
     options = {**_OPTIONS, "server.address": "127.0.0.1", "server.headless": str(headless).lower()}
     if port is not None:
@@ -78,7 +78,7 @@ def streamlit_command(
     command = [
         sys.executable,
         "-m",
-        "streamlit",
+        "ui.serve",
         "run",
         str(app_file()),
         *flags,

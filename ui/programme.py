@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
@@ -82,16 +83,24 @@ def charger_stations(run: Run) -> Shown:
 
 
 def charger_points(run: Run) -> Shown:
-    """Charging points: at least one at each station; how many more the data do not tell."""
-    stations = charger_stations(run)
-    return Shown(stations.low, None, None)
+    """
+    Charging points: as many as the stations tell, and at least one at each that does not.
+
+    Where every station tells, low and high are one figure; a single one that does not leaves no upper bound.
+    """
+    stations, figures = charger_stations(run), _site_figures(run, "chargers")
+    told, silent = figures.get("existing_points"), figures.get("existing_points_unknown")
+    if told is None or silent is None:
+        return Shown(stations.low, None)
+    low = float(told + silent)
+    return Shown(low, None if silent else low, figures.get("points"))
 
 
 def trees(run: Run) -> Shown:
     """Trees that the run knows (a lower bound: maps hold few of them), and places that it found for more."""
     if "trees" not in run.site_kinds:
         return Shown(None, None)
-    facts = run.site_facts("trees").get("figures", {})
+    facts = _site_figures(run, "trees")
     existing = facts.get("existing")
     return Shown(
         None if existing is None else float(existing), None, float(facts.get("candidates", 0)), stock=True
@@ -103,12 +112,13 @@ def green_ha(run: Run) -> Shown:
     if "green" not in run.categories or "area_ha" not in run.opportunities.columns:
         return Shown(None, None)
     area = pd.to_numeric(run.opportunities.loc[run.opportunities["category"] == "green", "area_ha"])
-    return Shown(float(area.sum()), float(area.sum()) if area.notna().all() else None, stock=True)
+    most = float(area.sum()) if area.notna().all() else None
+    return Shown(float(area.sum()), most, _new_ground_ha(run, roofs=False), stock=True)
 
 
 def roofs_ha(run: Run) -> Shown:
-    """Green roofs and walls: no source of a run holds them."""
-    return Shown(None, None)
+    """Green roofs and walls: no source of a run holds them; roofs that could be ones where the run looked for any."""
+    return Shown(None, None, _new_ground_ha(run, roofs=True))
 
 
 def bike_km(run: Run) -> Shown:
@@ -151,6 +161,19 @@ def limit30_percent(run: Run) -> Shown:
     slow = float(streets["length_m"][limit <= 30].sum())
     unknown = float(streets["length_m"][limit.isna()].sum())
     return Shown(100 * slow / total, 100 * (slow + unknown) / total)
+
+
+def _site_figures(run: Run, kind: str) -> dict[str, Any]:
+    return dict(run.site_facts(kind).get("figures", {}))
+
+
+def _new_ground_ha(run: Run, *, roofs: bool) -> float | None:
+    """Hectares of the ground, or of the roofs, that the run chose for green; None where it chose none."""
+    if "green" not in run.site_kinds:
+        return None
+    table = run.sites("green")
+    chosen = ~table["locked"].astype(bool) & (table["ground"].astype(str).eq("roof") == roofs)
+    return float(table.loc[chosen, "area_ha"].sum()) or None
 
 
 def _new_sites(run: Run, kind: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h3
 import numpy as np
@@ -10,10 +10,13 @@ import shapely
 import streamlit as st
 
 from pipelines.errors import ConfigError
-from pipelines.explain import ModeView, explain_cell, load_mode
-from pipelines.isochrone import isochrone_geojson
 from ui.layers.features import feature_collection
 from ui.runs import Run
+
+if TYPE_CHECKING:
+    from pipelines.explain import ModeView
+
+# What computes is loaded with the first cell that is chosen, not with the first page.
 
 ISOCHRONE_MIN = (5.0, 10.0, 15.0)
 _TOLERANCE_DEG = 2e-5
@@ -30,11 +33,15 @@ def explanation(run: Run, cell: str, mode: str) -> dict[str, Any]:
 
 @st.cache_resource(show_spinner=False, max_entries=_MOST_MODES)
 def _view(key: tuple[str, str], mode: str, _run: Run) -> ModeView:
+    from pipelines.explain import load_mode
+
     return load_mode(_run.directory, mode, network=_run.network(mode))
 
 
 @st.cache_data(show_spinner=False, max_entries=500)
 def _explained(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[str, Any]:
+    from pipelines.explain import explain_cell
+
     return explain_cell(_run.directory, cell, mode=mode, view=_view(key, mode, _run))
 
 
@@ -65,6 +72,8 @@ def drawable(shape: Any, *, lat: float) -> Any:
 
 @st.cache_data(show_spinner=False, max_entries=500)
 def _isochrones(key: tuple[str, str], cell: str, mode: str, _run: Run) -> dict[str, Any]:
+    from pipelines.isochrone import isochrone_geojson
+
     lat, lon = h3.cell_to_latlng(cell)
     try:
         found = isochrone_geojson(

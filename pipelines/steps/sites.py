@@ -224,6 +224,9 @@ def _stations(
     figures = dict(plan.figures)
     if isinstance(settings, Chargers):
         figures["points"] = settings.points * int((plan.sites["rank"] > 0).sum())
+        told = existing["capacity"].to_numpy(np.float64)
+        figures["existing_points"] = float(np.nansum(told))
+        figures["existing_points_unknown"] = int(np.isnan(told).sum())
     return replace(plan, figures=figures), ask.unit
 
 

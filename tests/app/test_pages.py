@@ -214,6 +214,28 @@ def test_two_runs_of_one_area_stay_apart(run: Run, tmp_path: Path, monkeypatch: 
     assert app.session_state["run"] == run.directory.path.name
 
 
+def test_a_link_to_a_neighbourhood_opens_on_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quarters = tmp_path / "quarters"
+    shutil.copytree(run.directory.path, quarters)
+    west = run.cells.bounds["minx"].to_numpy() < 24.942
+    cells = run.cells.assign(neighbourhood=np.where(west, "West", "East"))
+    cells.to_parquet(quarters / "cells.parquet")
+    monkeypatch.setenv("PROCHE_RUNS", str(quarters))
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    app = opened(
+        AppTest.from_file(str(ROOT / "app.py"), default_timeout=800), "explore", district="West", lang="en"
+    )
+    header, arrays = message(app)
+    assert [x for corner in header["bounds"] for x in corner] == list(cells[west].total_bounds)
+    np.testing.assert_array_equal(arrays["mask"] != 0, west)
+    assert app.selectbox(key="district").value == "West"
+    app.selectbox(key="district").select("East").run()
+    (w, s), (e, n) = message(app)[0]["flight"]["bounds"]
+    assert (w, s, e, n) == tuple(cells[~west].total_bounds)
+
+
 def test_a_damaged_run_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "manifest.json").write_text("{")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import geopandas as gpd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.pages_driver import opened, words
 from ui.language import Translator
-from ui.programme import Shown, bike_km, limit30_percent, shown, sorting_stations, targets
+from ui.programme import (
+    Shown,
+    bike_km,
+    charger_points,
+    charger_stations,
+    limit30_percent,
+    shown,
+    sorting_stations,
+    targets,
+)
 from ui.runs import Run
 from ui.views.programme import bounds, closing, in_paris
 
@@ -45,11 +56,39 @@ def test_sorting_stations_are_those_of_the_run(run: Run) -> None:
     assert sorting_stations(run).high == (run.opportunities["category"] == "sorting").sum()
 
 
+def test_charging_points_are_those_that_stations_tell(run: Run) -> None:
+    places = gpd.read_parquet(run.directory.path / "features.parquet")
+    tags = [json.loads(t) for t in places["tags"]]
+    stations = [t for t in tags if t.get("amenity") == "charging_station"]
+    told = [int(t["capacity"]) for t in stations if "capacity" in t]
+    found = charger_points(run)
+    assert found.low == sum(told) + len(stations) - len(told)
+    assert (found.high is None) == (len(told) < len(stations))
+    assert charger_stations(run).low == len(stations)
+
+
+@pytest.mark.parametrize(
+    ("figures", "low", "high"),
+    [
+        ({"existing_points": 1891.0, "existing_points_unknown": 0, "points": 90}, 1891, 1891),
+        ({"existing_points": 12.0, "existing_points_unknown": 3, "points": 90}, 15, None),
+        ({}, 4, None),
+    ],
+)
+def test_a_station_that_tells_no_points_has_one_at_least(
+    run: Run, monkeypatch: pytest.MonkeyPatch, figures: dict[str, float], low: float, high: float | None
+) -> None:
+    monkeypatch.setattr("ui.programme._site_figures", lambda _run, _kind: figures)
+    monkeypatch.setattr("ui.programme.charger_stations", lambda _run: Shown(4, 4))
+    found = charger_points(run)
+    assert (found.low, found.high) == (low, high)
+
+
 @pytest.mark.parametrize(
     ("found", "shows", "closes"),
     [
         (Shown(None, None), "not told by these data", "Add the category"),
-        (Shown(10, 10), "10 stations", "30 stations missing."),
+        (Shown(10, 10), "10 stations", "30 stations missing. The page *Sites* ranks"),
         (Shown(10, 25), "10–25 stations", "Between 15 and 30 stations missing."),
         (Shown(10, None), "at least 10 stations", "Between 0 and 30 stations missing."),
         (Shown(41, 41), "41 stations", "Reached in these data."),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -65,8 +67,17 @@ def free_port() -> int:
 def start_server(runs: list[Path], log: Path) -> Server:
     port = free_port()
     command, environment = streamlit_command(runs, port=port, headless=True)
+    return started(command, environment, runs, port=port, cwd=ROOT, log=log)
+
+
+def started(
+    command: list[str], environment: dict[str, str], runs: list[Path], *, port: int, cwd: Path, log: Path
+) -> Server:
+    """Start a command that serves the map, and wait until it answers."""
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     url = f"http://127.0.0.1:{port}"
     for _ in range(int(4 * PATIENCE_S)):
         try:
@@ -76,6 +87,12 @@ def start_server(runs: list[Path], log: Path) -> Server:
             assert process.poll() is None, log.read_text()
             time.sleep(0.25)
     pytest.fail(f"the server did not answer: {log.read_text()}")
+
+
+def ended(server: Server) -> None:
+    """End a server and what it has started."""
+    os.killpg(server.process.pid, signal.SIGTERM)
+    server.process.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -89,8 +106,7 @@ def server(demo_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The map of the demonstration."""
     running = start_server([demo_run], tmp_path_factory.mktemp("server") / "log.txt")
     yield running
-    running.process.terminate()
-    running.process.wait(20)
+    ended(running)
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,19 @@ def test_back_and_forward_restore_the_earlier_views(page: Page, server: Server) 
     assert page.url == address, "the address must come to rest"
 
 
+def test_back_leaves_a_map_that_was_opened_without_a_view_in_one_press(page: Page, server: Server) -> None:
+    page.goto("about:blank")
+    open_map(page, server)
+    first = page.url
+    assert "run=" in first
+    change(page, lambda: pick(page, "By bike"))
+    page.go_back()
+    page.wait_for_url(first)
+    at_rest(page)
+    page.evaluate("history.back()")
+    page.wait_for_url("about:blank")
+
+
 def test_back_returns_from_a_street_that_was_searched(page: Page, server: Server) -> None:
     name = gpd.read_parquet(server.runs[0] / "network_walk_edges.parquet")["name"].dropna().iloc[0]
     open_map(page, server, "?lang=en")

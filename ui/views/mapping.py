@@ -72,7 +72,9 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
     view = view or context.view
     served = serve()
     files = run_files(run)
-    west, south, east, north = (float(x) for x in run.cells.total_bounds)
+    inside = run.inside(view.district)
+    shown = run.cells if inside is None or not inside.any() else run.cells[inside]
+    west, south, east, north = (float(x) for x in shown.total_bounds)
     header = {
         "run": f"{run.name} {run.mark}",
         "language": t.language,
@@ -107,7 +109,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         header=header,
         cutoff_min=view.cutoff_min,
         n_categories=len(run.categories),
-        inside=run.inside(view.district),
+        inside=inside,
         change=options.change,
     )
     return show_map(

@@ -47,10 +47,10 @@ def card(context: Context, target: Target) -> None:
     t = context.t
     found = _shown(context.run.key, target.key, context.run)
     st.markdown(f"#### {t(f'target.{target.key}')}")
-    value, here = columns(context)
-    with st.container(horizontal=True, gap="large"):
-        st.metric(value, announced(target, t))
-        st.metric(here, bounds(found, target, t))
+    for column, name, figure in zip(
+        st.columns(2), columns(context), (announced(target, t), bounds(found, target, t)), strict=True
+    ):
+        column.markdown(f"{name}  \n**{figure}**")
     done = progress(found, target) if in_paris(context.run) else None
     if done is not None:
         st.progress(min(1.0, done), text=t("programme.progress", share=t.share(done, 1.0)))
@@ -125,23 +125,25 @@ def bounds(found: Shown, target: Target, t: Translator) -> str:
 
 
 def closing(found: Shown, target: Target, t: Translator) -> str:
-    """What is missing to the target, between its bounds, and what the run found that could close it."""
+    """What is missing to the target, between its bounds; what the run found to close it; what to ask next."""
+    unit = t(f"unit_of.{target.unit}")
+    decimals = 1 if target.unit in ("ha", "km", "percent") else 0
+
+    def amount(value: float) -> str:
+        return f"{t.number(value, decimals if value % 1 else 0)} {unit}"
+
+    possible = [t("programme.possible", value=amount(found.possible))] if found.possible else []
     if found.low is None:
-        return t(f"close.{target.key}")
+        return " ".join([t(f"close.{target.key}"), *possible])
     if found.stock:
-        places = t("programme.possible", value=f"{t.number(found.possible)} {t(f'unit_of.{target.unit}')}")
-        return f"{t('programme.stock')} {places}" if found.possible else t("programme.stock")
+        return " ".join([t("programme.stock"), *possible, t(f"advice.{target.key}")])
     missing_most = max(0.0, target.value - found.low)
     missing_least = max(0.0, target.value - found.high) if found.high is not None else 0.0
-    unit = t(f"unit_of.{target.unit}")
     if missing_most == 0:
-        text = t("programme.reached")
-    elif missing_least == missing_most:
-        text = t("programme.missing", value=f"{t.number(missing_most)} {unit}")
+        return t("programme.reached")
+    if missing_least == missing_most:
+        text = t("programme.missing", value=amount(missing_most))
     else:
-        text = t(
-            "programme.missing_between", low=t.number(missing_least), high=f"{t.number(missing_most)} {unit}"
-        )
-    if found.possible:
-        text += " " + t("programme.possible", value=f"{t.number(found.possible)} {unit}")
-    return text
+        least = t.number(missing_least, decimals if missing_least % 1 else 0)
+        text = t("programme.missing_between", low=least, high=amount(missing_most))
+    return " ".join([text, *possible, t(f"advice.{target.key}")])

@@ -16,9 +16,10 @@ export function forgetAddress() { kept = ""; }
 // A page that was opened from the menu has a bare address until the server has written the view into it: both are one
 // entry, or Back would stop at the bare one and stay.
 const push = history.pushState.bind(history);
+const isBare = () => !new URLSearchParams(location.search).has("run");
 history.pushState = (state, title, url) => {
-  const next = new URL(url ?? location.href, location.href), bare = !new URLSearchParams(location.search).has("run");
-  if (bare && next.pathname === location.pathname && next.searchParams.has("run")) history.replaceState(state, title, url);
+  const next = new URL(url ?? location.href, location.href);
+  if (isBare() && next.pathname === location.pathname && next.searchParams.has("run")) history.replaceState(state, title, url);
   else push(state, title, url);
 };
 
@@ -44,7 +45,10 @@ export function cameraOf(hash) {
   return Math.abs(lat) <= 85 && Math.abs(lon) <= 360 ? { center: [lon, lat], zoom } : null;
 }
 
-function travel() {
+// The entry that the page was first opened with may be bare: the view was written into one of its own before this script
+// was there. It shows nothing that the next one does not: Back goes on past it.
+function travel({ from } = {}) {
+  if (isBare() && from?.index > window.navigation.currentEntry.index) return history.back();
   arrived = cameraOf(location.hash);
   if (!arrived) return restore();
   kept = location.hash;
@@ -58,8 +62,8 @@ function restore() {
 }
 
 if (window.navigation) {
-  window.navigation.addEventListener("currententrychange", ({ navigationType }) => (navigationType === "traverse" ? travel() : restore()));
+  window.navigation.addEventListener("currententrychange", (event) => (event.navigationType === "traverse" ? travel(event) : restore()));
 } else {
-  window.addEventListener("popstate", travel);
+  window.addEventListener("popstate", () => travel());
   setInterval(restore, 500);
 }

@@ -239,8 +239,6 @@ def _cut(
     max_area_km2: float,
 ) -> npt.NDArray[np.int64]:
     """Cut parts that are too large into compact connected ones; number them by their first cell."""
-    from sklearn.cluster import AgglomerativeClustering
-
     area, xy = shapely.area(metres) / 1e6, shapely.get_coordinates(shapely.centroid(metres))
     fine = np.zeros(len(parts), dtype=np.int64)
     for part in range(int(parts.max()) + 1):
@@ -256,6 +254,8 @@ def _compact(
     graph: csr_array, cell: npt.NDArray[np.object_], xy: _Floats, pieces: int
 ) -> npt.NDArray[np.int64]:
     """Cut a connected part into compact connected pieces by Ward's method, of joined cells where it is very large."""
+    from sklearn.cluster import AgglomerativeClustering
+
     node = np.arange(len(cell))
     if len(cell) > WARD_CELLS:
         node = _joined(graph, cell, most=WARD_CELLS, least=4 * pieces)

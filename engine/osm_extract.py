@@ -22,11 +22,13 @@ class ExtractInfo:
     timestamp: str | None
     """Time of the newest data by the file's header, ISO 8601; None where the header has none."""
     bbox: tuple[float, float, float, float]
-    """[deg] West, south, east, north: the header's box, else the box of the nodes."""
+    """[deg] West, south, east, north: the header's box, else a box that streets fill."""
     counts: dict[str, int] = field(default_factory=dict)
     """Objects read: ``nodes``, ``ways``, ``relations``, ``highway_ways``, ``features`` …"""
     repairs: dict[str, int] = field(default_factory=dict)
     """What was repaired or left out, by reason: ``missing_nodes``, ``duplicate_refs`` …"""
+    road_ends: list[tuple[float, float]] = field(default_factory=list)
+    """[deg] Longitude and latitude of each end of a main road at which nothing goes on: the data may end there."""
 
 
 class Features(NamedTuple):

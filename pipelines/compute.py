@@ -285,9 +285,8 @@ def compute_results(ctx: Context) -> Results:
     size = _known_size(config, len(categories), source.size, boundary)
     ctx.budget.check(size)
     extract = source.artifact
-    extent = tuple(extract.info["bbox"])
     if boundary is None:
-        boundary = shapely.box(*extent)
+        boundary = shapely.box(*extract.info["bbox"])
     area = study_area(ctx, boundary)
     networks: dict[Mode, Artifact] = {mode: network_artifact(ctx, source, mode) for mode in config.modes}
     source.forget()
@@ -305,7 +304,7 @@ def compute_results(ctx: Context) -> Results:
         for mode in config.modes
     }
     scores = scores_artifact(
-        ctx, area, reach, further, population, categories, extent=extent, reaches=reaches
+        ctx, area, reach, further, population, categories, extract=extract, reaches=reaches
     )
     green = green_artifact(ctx, networks["walk"], opportunities, area) if "walk" in networks else None
     panel = panel_artifact(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.sources.osm_end import data_box
 from pipelines.sources.osm_raw import UNIT, WAY, RawOsm, TagTable
 
 IntArray = npt.NDArray[np.int64]
@@ -185,7 +186,7 @@ def _taken(
         way_tags=renamed["way"],
         relation_tags=renamed["relation"],
         texts=texts,
-        bbox=_extent(raw),
+        bbox=data_box(raw),
     )
 
 
@@ -195,14 +196,6 @@ def _tags(table: TagTable, objects: BoolArray) -> TagTable:
     number = np.cumsum(objects, dtype=np.int32) - np.int32(1)
     row, key, value = number[table.row[mine]], table.key[mine], table.value[mine]
     return TagTable(row, key, value, table.texts, table.codes, table.day[mine])
-
-
-def _extent(raw: RawOsm) -> Bounds | None:
-    """[deg] Where the whole file has data: a cut must not be taken for the end of it."""
-    if raw.bbox is not None or not len(raw.node_id):
-        return raw.bbox
-    x, y = raw.node_x, raw.node_y
-    return (x.min() / UNIT, y.min() / UNIT, x.max() / UNIT, y.max() / UNIT)
 
 
 def write_cut(raw: RawOsm, path: Path) -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 from engine.network.tags import NODE_KEYS, NODE_TRIGGERS, ROUTABLE_WITHOUT_HIGHWAY, WAY_KEYS
 from engine.osm_extract import ExtractInfo, OsmExtract
 from pipelines.errors import SourceError
+from pipelines.sources.osm_end import data_box, road_ends
 from pipelines.sources.osm_features import read_features
 from pipelines.sources.osm_lines import Lines, area_rings, way_lines
 from pipelines.sources.osm_pbf import UnknownCompressionError, read_pbf
@@ -216,6 +217,7 @@ def assemble(
     repairs = dict(raw.repairs)
     rows = raw.way_tags.matching({"highway": None, **ROUTABLE_WITHOUT_HIGHWAY})
     lines = way_lines(raw, rows, repairs)
+    ends = road_ends(raw, lines, bounds)
     rings = area_rings(raw, repairs)
     lines = lines.append(rings.lines)
     good = np.diff(lines.offsets) >= 2
@@ -238,7 +240,7 @@ def assemble(
         way_offsets=lines.offsets,
         way_refs=refs.astype(np.int64),
         restrictions=_restrictions(raw),
-        info=_info(raw, source, len(np.unique(lines.row)), len(features.id), repairs),
+        info=_info(raw, source, len(np.unique(lines.row)), len(features.id), repairs, ends),
         feature_columns=features,
         memberships=_memberships(raw, ways),
     )
@@ -334,19 +336,19 @@ def _restrictions(raw: RawOsm) -> pd.DataFrame:
     )
 
 
-def _info(raw: RawOsm, source: str, highway_ways: int, features: int, repairs: dict[str, int]) -> ExtractInfo:
-    bbox = raw.bbox
-    if bbox is None:
-        x, y = raw.node_x, raw.node_y
-        bbox = (
-            (x.min() / UNIT, y.min() / UNIT, x.max() / UNIT, y.max() / UNIT)
-            if len(x)
-            else (0.0, 0.0, 0.0, 0.0)
-        )
+def _info(
+    raw: RawOsm,
+    source: str,
+    highway_ways: int,
+    features: int,
+    repairs: dict[str, int],
+    ends: npt.NDArray[np.float64],
+) -> ExtractInfo:
+    west, south, east, north = data_box(raw) or (0.0, 0.0, 0.0, 0.0)
     return ExtractInfo(
         source=source,
         timestamp=raw.timestamp,
-        bbox=(float(bbox[0]), float(bbox[1]), float(bbox[2]), float(bbox[3])),
+        bbox=(float(west), float(south), float(east), float(north)),
         counts={
             "nodes": len(raw.node_id),
             "ways": len(raw.way_id),
@@ -355,4 +357,5 @@ def _info(raw: RawOsm, source: str, highway_ways: int, features: int, repairs: d
             "features": features,
         },
         repairs=repairs,
+        road_ends=[(float(lon), float(lat)) for lon, lat in ends],
     )

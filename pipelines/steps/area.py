@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -114,22 +115,29 @@ def buffered_bounds(boundary: shapely.Geometry, distance_m: float) -> Bounds:
 
 
 def near_edge(
-    cells: npt.NDArray[np.uint64], extent: Bounds | shapely.Geometry, distance_m: float
+    cells: npt.NDArray[np.uint64], extent: Bounds, road_ends: Sequence[Sequence[float]], distance_m: float
 ) -> npt.NDArray[np.bool_]:
     """
     Cells that may miss places because the data end within their reach.
 
     Parameters
     ----------
+    cells
+        H3 cells.
     extent
-        [deg] Where data exist.
+        [deg] Box within which data exist.
+    road_ends
+        [deg] Longitude and latitude of each place where data end within the box.
     distance_m
         [m] How far the mode gets, as the crow flies.
     """
-    shape = shapely.box(*extent) if isinstance(extent, tuple) else extent
-    west, south, east, north = shapely.bounds(shape).tolist()
+    west, south, east, north = extent
     plane = equal_area_around(west=west, south=south, east=east, north=north)
-    inner = gpd.GeoSeries([shape], crs="EPSG:4326").to_crs(plane).iloc[0].buffer(-distance_m)
-    centres = gpd.GeoSeries(shapely.points(cell_centres(cells)), crs="EPSG:4326").to_crs(plane)
+    inner = gpd.GeoSeries([shapely.box(*extent)], crs="EPSG:4326").to_crs(plane).iloc[0].buffer(-distance_m)
+    centres = gpd.GeoSeries(shapely.points(cell_centres(cells)), crs="EPSG:4326").to_crs(plane).to_numpy()
     shapely.prepare(inner)
-    return ~np.asarray(shapely.covers(inner, centres.to_numpy()), dtype=bool)
+    near = ~np.asarray(shapely.covers(inner, centres), dtype=bool)
+    ends = shapely.points(np.asarray(road_ends, dtype=np.float64).reshape(-1, 2))
+    ends = gpd.GeoSeries(ends, crs="EPSG:4326").to_crs(plane).to_numpy()
+    near[shapely.STRtree(ends).query(centres, predicate="dwithin", distance=distance_m)[0]] = True
+    return near

@@ -29,7 +29,7 @@ def scores_artifact(
     population: Artifact | None,
     categories: Mapping[str, Category],
     *,
-    extent: tuple[float, ...],
+    extract: Artifact,
     reaches: Mapping[Mode, float],
 ) -> Artifact:
     """``cells.parquet`` (the contract's columns) and ``summary.json``."""
@@ -45,12 +45,12 @@ def scores_artifact(
         "decay": [scoring.decay, scoring.decay_full_min, scoring.decay_half_min, scoring.decay_zero_min],
         "cutoff_min": scoring.cutoff_min,
         "limit_min": scoring.search_limit_min,
-        "extent": list(extent),
+        "extent": [extract.info["bbox"], extract.info["road_ends"]],
         "reach_m": dict(reaches),
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        cells = assemble_cells(area, reach, population, extent=extent, reaches=reaches)
+        cells = assemble_cells(area, reach, population, extract=extract, reaches=reaches)
         decay = decay_of_run(ctx)
         missing = {
             mode: pd.read_parquet(a.file(f"reach_{mode}.parquet"))["no_network"] for mode, a in reach.items()
@@ -113,7 +113,7 @@ def assemble_cells(
     reach: Mapping[Mode, Artifact],
     population: Artifact | None,
     *,
-    extent: tuple[float, ...],
+    extract: Artifact,
     reaches: Mapping[Mode, float],
 ) -> gpd.GeoDataFrame:
     """
@@ -134,8 +134,9 @@ def assemble_cells(
         mode: pd.read_parquet(artifact.file(f"reach_{mode}.parquet")) for mode, artifact in reach.items()
     }
     main = next(iter(tables))
-    box = (extent[0], extent[1], extent[2], extent[3])
-    edge = {mode: near_edge(area.cells, box, reaches[mode]) for mode in tables}
+    west, south, east, north = extract.info["bbox"]
+    ends = extract.info["road_ends"]
+    edge = {mode: near_edge(area.cells, (west, south, east, north), ends, reaches[mode]) for mode in tables}
     cells["street_length_m"] = tables[main]["street_length_m"].to_numpy(np.float64)
     cells["edge_affected"] = edge[main]
     cells["no_network"] = tables[main]["no_network"].to_numpy(bool)

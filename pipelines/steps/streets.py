@@ -173,6 +173,7 @@ class OsmSource:
                 "bbox": list(info.bbox),
                 "counts": dict(info.counts),
                 "repairs": dict(info.repairs),
+                "road_ends": [list(end) for end in info.road_ends],
             }
             write_json(facts, folder / "extract.json")
             return facts
@@ -254,6 +255,7 @@ class TableSource:
                 "bbox": bbox,
                 "counts": {"nodes": len(nodes), "edges": len(self.tables.edges)},
                 "repairs": dict(self.tables.report),
+                "road_ends": [],
             }
             write_json(facts, folder / "extract.json")
             return facts

@@ -58,6 +58,7 @@ def test_a_cut_gives_what_the_whole_file_gives(shared_data: Path, tmp_path: Path
         ]
         assert_frame_equal(acting[0].reset_index(drop=True), acting[1].reset_index(drop=True))
         assert whole.info.bbox == part.info.bbox
+        assert whole.info.road_ends == part.info.road_ends
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pipelines.dossier import dossier
 from ui.drafting import Draft
 from ui.rescoring import base_of, loading_steps
 from ui.runs import Run
-from ui.work import Job, StoppableProgress
+from ui.work import Job
 
 Language = Literal["en", "fr"]
 _MOST_DOSSIERS = 12
@@ -45,9 +45,7 @@ class Dossiers:
         key = key_of(run, drafts, language)
         with self.lock:
             if key not in self.jobs:
-                progress = StoppableProgress()
-                named = proposals_of(drafts)
-                self.jobs[key] = Job(self.pool.submit(make, run, named, language, progress), progress)
+                self.jobs[key] = Job.begin(self.pool, make, run, proposals_of(drafts), language)
                 while len(self.jobs) > _MOST_DOSSIERS:
                     self.jobs.popitem(last=False)[1].stop()
             self.jobs.move_to_end(key)

@@ -15,7 +15,7 @@ from pipelines.progress import Progress
 from pipelines.proposals import Base, Rescored, apply, open_base
 from ui.drafting import Draft
 from ui.runs import Run
-from ui.work import Job, StoppableProgress
+from ui.work import Job
 
 _MOST_RESULTS = 40
 _MOST_BASES = 4
@@ -54,8 +54,7 @@ class Rescorer:
         key = (*run.key, draft.digest)
         with self.lock:
             if key not in self.jobs:
-                progress = StoppableProgress()
-                self.jobs[key] = Job(self.pool.submit(outcome, run, draft, progress), progress)
+                self.jobs[key] = Job.begin(self.pool, outcome, run, draft)
                 while len(self.jobs) > _MOST_RESULTS:
                     self.jobs.popitem(last=False)[1].stop()
             self.jobs.move_to_end(key)
@@ -73,8 +72,7 @@ class Rescorer:
         """Load what a run's proposals are measured against while people still look at the page."""
         with self.lock:
             if run.key not in self.loading:
-                progress = StoppableProgress()
-                self.loading[run.key] = Job(self.pool.submit(base_of, run, progress=progress), progress)
+                self.loading[run.key] = Job.begin(self.pool, base_of, run)
 
     def steps(self, run: Run, draft: Draft) -> int:
         """How many of `steps_of` are done for a draft; before its own work begins, those of loading the run."""

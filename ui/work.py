@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from engine.errors import EngineError
 from pipelines.errors import PipelineError
 from pipelines.progress import Progress
 
@@ -52,3 +55,22 @@ class Job(Generic[T]):
         """End the work: at once if it has not begun, else at its next step, and nothing of it is kept."""
         self.progress.stopped.set()
         self.future.cancel()
+
+    @classmethod
+    def begin(cls, pool: Executor, work: Callable[..., T], *given: Any) -> Job[T]:
+        """Start work that takes a `progress`; what breaks it down unforeseen goes to the server's log."""
+        progress = StoppableProgress()
+        future = pool.submit(work, *given, progress=progress)
+        future.add_done_callback(_log)
+        return cls(future, progress)
+
+
+def foreseen(error: BaseException) -> bool:
+    """Whether an error is a sentence for people, not a fault of the product."""
+    return isinstance(error, EngineError | PipelineError)
+
+
+def _log(future: Future[Any]) -> None:
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not foreseen(error):
+        logging.getLogger(__name__).error("work in the background broke down", exc_info=error)

@@ -139,9 +139,10 @@ def test_a_rescoring_ends_at_its_next_step_once_stopped(run: Run) -> None:
 def test_stop_ends_the_work_and_takes_the_edit_back(
     app: AppTest, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = Event()
+    begun, ended = Event(), Event()
 
     def endless(_run: Run, _draft: Draft, progress: StoppableProgress) -> None:
+        begun.set()
         try:
             while True:
                 progress.say("one more")
@@ -158,6 +159,7 @@ def test_stop_ends_the_work_and_takes_the_edit_back(
     job = rescorer().submit(run, draft)
     assert job.waiting
     assert app.get("progress"), "long work shows how far it is"
+    assert begun.wait(240), "the run is loaded first, on the same thread"
     app.button(key="stop").click().run()
     assert ended.wait(30), "the work goes on"
     assert not app.exception
@@ -346,3 +348,31 @@ def test_stopping_a_draft_ends_the_loading_unless_another_draft_waits_for_it(
     worker.stop(run, other)
     assert ended.wait(30), "nobody waits for it any more"
     worker.pool.shutdown()
+
+
+def test_work_that_breaks_down_is_said_kept_and_tried_again(
+    app: AppTest, run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+
+    def broken(_run: Run, _draft: Draft, progress: StoppableProgress) -> None:
+        tries.append(1)
+        raise ZeroDivisionError("a fault of the product")
+
+    monkeypatch.setattr("ui.rescoring.outcome", broken)
+    opened(app, "proposals", lang="en")
+    draft = Draft("A").adding(point_edit("add_amenity", 24.9433, 60.1713, category="schools"))
+    app.session_state["drafts"]["A"] = draft
+    assert isinstance(rescorer().submit(run, draft).future.exception(60), ZeroDivisionError)
+    app.run()
+    assert not app.exception
+    assert ["broke down" in e.value for e in app.error] == [True]
+    assert app.session_state["drafts"]["A"] == draft
+    app.button(key="again").click().run()
+    assert isinstance(rescorer().submit(run, draft).future.exception(60), ZeroDivisionError)
+    assert len(tries) == 2
+    assert [r.exc_info[0] for r in caplog.records if r.exc_info] == [ZeroDivisionError] * 2
+    app.run()
+    app.button(key="undo").click().run()
+    assert not app.exception
+    assert not app.error

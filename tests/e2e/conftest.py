@@ -64,17 +64,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_server(runs: list[Path], log: Path) -> Server:
-    port = free_port()
-    command, environment = streamlit_command(runs, port=port, headless=True)
-    return started(command, environment, runs, port=port, cwd=ROOT, log=log)
+def start_server(runs: list[Path], log: Path, *, port: int | None = None, **environment: str) -> Server:
+    """A map of its own; `environment` is added to that of the command."""
+    port = port or free_port()
+    command, usual = streamlit_command(runs, port=port, headless=True)
+    return started(command, usual | environment, runs, port=port, cwd=ROOT, log=log)
 
 
 def started(
     command: list[str], environment: dict[str, str], runs: list[Path], *, port: int, cwd: Path, log: Path
 ) -> Server:
     """Start a command that serves the map, and wait until it answers."""
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdout=output, stderr=output, start_new_session=True
         )

@@ -187,6 +187,61 @@ def test_two_people_draw_at_once_and_each_sees_their_own(browser: Browser, serve
         person.context.close()
 
 
+BROKEN = """
+import pipelines.proposals
+
+def apply(*given, **named):
+    raise ZeroDivisionError("a fault of the product")
+
+pipelines.proposals.apply = apply
+"""
+
+
+def test_a_worker_that_breaks_down_takes_neither_the_page_nor_the_draft_along(
+    page: Page, demo_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BROKEN)
+    log = tmp_path / "log.txt"
+    running = start_server([demo_run], log, PYTHONPATH=str(tmp_path))
+    try:
+        open_map(page, running, "proposals?lang=en&category=sorting")
+        page.get_by_text("Add a place").click()
+        expect(page.get_by_text("Click where the place is to be")).to_be_visible()
+        at_rest(page)
+        click_at(page, 24.9445, 60.1765)
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The computation broke down", timeout=400_000)
+        assert "ZeroDivisionError" not in page.inner_text("body")
+        expect(page.get_by_text("Proposal A: 1 edit")).to_be_visible()
+        page.get_by_role("button", name="Try again").click()
+        expect(alert).to_contain_text("The computation broke down")
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_text("Proposal A: 0 edits")).to_be_visible()
+        expect(alert).to_have_count(0)
+        told = log.read_text()
+        assert told.count("ZeroDivisionError: a fault of the product") == 2, "tried twice, told twice"
+        assert get(running, "/_stcore/health")[0] == 200
+    finally:
+        running.process.kill()
+        running.process.wait(20)
+
+
+def test_a_killed_server_is_found_again_by_the_page(page: Page, demo_run: Path, tmp_path: Path) -> None:
+    running = start_server([demo_run], tmp_path / "log.txt")
+    try:
+        open_map(page, running, "gaps?lang=en")
+        running.process.kill()
+        running.process.wait(20)
+        expect(page.get_by_text("Is Streamlit still running?")).to_be_visible()
+        running = start_server([demo_run], tmp_path / "log.txt", port=urlsplit(running.url).port)
+        expect(page.get_by_text("Is Streamlit still running?")).to_have_count(0)
+        page.reload()
+        page.locator(".proche[data-shown]").first.wait_for()
+    finally:
+        running.process.kill()
+        running.process.wait(20)
+
+
 @pytest.mark.bench  # waits on a re-scoring in the background: wants a machine at rest
 def test_a_proposal_is_drawn_rescored_and_undone(page: Page, server: Server) -> None:
     page.set_default_timeout(150_000)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.errors import EngineError
-from pipelines.errors import PipelineError
 from ui.dossiers import Language, dossiers, key_of, steps_of
 from ui.drafting import Draft
 from ui.sentences import in_words
 from ui.session import Context
 from ui.views.mapping import name_of
 from ui.views.text import plain
+from ui.work import foreseen
 
 _POLL_S = 0.5
 
@@ -43,10 +42,12 @@ def dossier_files(context: Context, drafts: dict[str, Draft]) -> None:
         return
     error = job.future.exception()
     if error is not None:
-        if not isinstance(error, EngineError | PipelineError):
-            raise error
-        sentence = in_words(str(error), t, name=lambda category: name_of(context, category))
-        st.error(f"{t('proposals.fault')} {plain(sentence)}")
+        if foreseen(error):
+            sentence = in_words(str(error), t, name=lambda category: name_of(context, category))
+            st.error(f"{t('proposals.fault')} {plain(sentence)}")
+        else:
+            st.error(t("proposals.broke"))
+            st.button(t("proposals.again"), key="dossier_again", on_click=lambda: dossiers().stop(key))
         return
     made = job.future.result()
     stem = f"proche-{run.name}-{''.join(x for x, d in drafts.items() if d.features)}"

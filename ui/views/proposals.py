@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from engine.errors import EngineError, InputError
-from pipelines.errors import PipelineError
+from engine.errors import InputError
 from ui.assets import serve
 from ui.drafting import LARGEST_UPLOAD_BYTES, Draft, draft_from_file, link_edit, point_edit
 from ui.language import inside
@@ -26,7 +25,7 @@ from ui.views.controls import category_control, mode_control
 from ui.views.dossier import dossier_files
 from ui.views.mapping import MapOptions, draw_map, name_of
 from ui.views.text import plain
-from ui.work import Job
+from ui.work import Job, foreseen
 
 LETTERS = ("A", "B", "C")
 TOOLS = ("look", "place", "link", "speed", "remove")
@@ -64,7 +63,7 @@ def proposals() -> None:
         show_legend(served=serve(), key="map")
         if waiting:
             wait(context, draft)
-        faults(context, refused)
+        faults(context, draft, refused)
         edit_list(context, letter, draft, found)
     files(context, letter, draft)
     results(context, drafts)
@@ -156,23 +155,24 @@ def attempt(context: Context, change: Callable[[Draft], Draft]) -> None:
         st.session_state.fault = str(error)
 
 
-def outcome_of(job: Job[Outcome]) -> tuple[Outcome | None, str | None]:
-    """What a finished job found, or the sentence that says why its draft cannot be computed."""
+def outcome_of(job: Job[Outcome]) -> tuple[Outcome | None, BaseException | None]:
+    """What a finished job found, or what it ended with."""
     error = job.future.exception()
-    if error is None:
-        return job.future.result(), None
-    if not isinstance(error, EngineError | PipelineError):
-        raise error
-    return None, str(error)
+    return (job.future.result(), None) if error is None else (None, error)
 
 
-def faults(context: Context, refused: str | None) -> None:
+def faults(context: Context, draft: Draft, refused: BaseException | None) -> None:
     """What is wrong with the last change, and with the draft as it stands, in sentences."""
     fault = st.session_state.pop("fault", None)
     if fault:
         st.error(plain(said(context, fault)))
-    if refused:
-        st.error(f"{context.t('proposals.fault')} {plain(said(context, refused))}")
+    if refused is None:
+        return
+    if foreseen(refused):
+        st.error(f"{context.t('proposals.fault')} {plain(said(context, str(refused)))}")
+        return
+    st.error(context.t("proposals.broke"))
+    st.button(context.t("proposals.again"), key="again", on_click=lambda: rescorer().stop(context.run, draft))
 
 
 def said(context: Context, sentence: str) -> str:

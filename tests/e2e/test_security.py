@@ -232,11 +232,11 @@ def test_a_killed_server_is_found_again_by_the_page(page: Page, demo_run: Path, 
         open_map(page, running, "gaps?lang=en")
         running.process.kill()
         running.process.wait(20)
-        expect(page.get_by_text("Is Streamlit still running?")).to_be_visible()
+        expect(page.get_by_role("heading", name="Connection error")).to_be_visible()
         running = start_server([demo_run], tmp_path / "log.txt", port=urlsplit(running.url).port)
-        expect(page.get_by_text("Is Streamlit still running?")).to_have_count(0)
         page.reload()
         page.locator(".proche[data-shown]").first.wait_for()
+        expect(page.get_by_role("heading", name="Connection error")).to_have_count(0)
     finally:
         running.process.kill()
         running.process.wait(20)

@@ -18,7 +18,7 @@ from pipelines.dossier import dossier
 from ui.drafting import Draft
 from ui.rescoring import base_of, loading_steps
 from ui.runs import Run
-from ui.work import Job
+from ui.work import Job, StoppableProgress
 
 Language = Literal["en", "fr"]
 _MOST_DOSSIERS = 12

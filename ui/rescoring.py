@@ -15,7 +15,7 @@ from pipelines.progress import Progress
 from pipelines.proposals import Base, Rescored, apply, open_base
 from ui.drafting import Draft
 from ui.runs import Run
-from ui.work import Job
+from ui.work import Job, StoppableProgress
 
 _MOST_RESULTS = 40
 _MOST_BASES = 4

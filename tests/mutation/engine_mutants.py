@@ -41,7 +41,7 @@ from typing import Any
 import numba
 import pytest
 from engine_faults import Mutant, sample
-from engine_watch import Chosen, Watch
+from engine_watch import WRITTEN, Chosen, Watch
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,10 +234,13 @@ def tests_of(function: str, tests: dict[str, Any], *, budget: float) -> tuple[li
         seconds = tests[test]["seconds"] + sum(tests[test]["fixtures"].values())
         return -len(subject.intersection(words)), (seconds + 0.02) * len(tests[test]["functions"]), test
 
+    cheapest = min(
+        calling, key=lambda t: calling[t]["seconds"] + sum(calling[t]["fixtures"].values()), default=""
+    )
     for test in sorted(calling, key=promise):
         fixtures = {f: s for f, s in tests[test]["fixtures"].items() if f not in paid}
         cost = tests[test]["seconds"] + sum(fixtures.values())
-        if chosen and spent + cost > budget:
+        if spent + cost > max(budget, cost if test == cheapest else 0.0):
             continue
         chosen.append(test)
         paid |= fixtures
@@ -246,8 +249,13 @@ def tests_of(function: str, tests: dict[str, Any], *, budget: float) -> tuple[li
 
 
 def touched(function: str, kernels: dict[str, set[str]]) -> set[str]:
-    """Kernels whose compiled code holds that of a function: itself and whatever calls it."""
-    found = {function}
+    """
+    Kernels whose compiled code holds that of a function: itself and whatever calls it.
+
+    Python that runs while kernels are compiled stands in files of intrinsics: it may be in any of theirs.
+    """
+    written = {k for k, called in kernels.items() if ":".join(WRITTEN) in called}
+    found = {function} | {k for k in written if k.split(":", 1)[0] == function.split(":", 1)[0]}
     while more := {k for k, called in kernels.items() if called & found} - found:
         found |= more
     return found
@@ -280,7 +288,7 @@ def told(
     mutant: Mutant, row: dict[str, Any] | None, copy: Copy, found: dict[str, Any], args: argparse.Namespace
 ) -> dict[str, Any]:
     """Give what is known of a fault; try it if nothing is, or what it rests on has changed."""
-    why = equivalents().get((mutant.file, mutant.name, mutant.before, mutant.after))
+    why = equivalents().get((mutant.file, mutant.name, mutant.before, mutant.after, mutant.nth))
     if why is not None:
         return asdict(mutant) | {"outcome": "equivalent", "killer": "", "ran": 0, "calling": 0}
     chosen, need, calling = tests_of(f"{mutant.file}:{mutant.name}", found["tests"], budget=args.budget)
@@ -298,10 +306,10 @@ def told(
 
 
 @cache
-def equivalents() -> dict[tuple[str, str, str, str], str]:
+def equivalents() -> dict[tuple[str, str, str, str, int], str]:
     """Faults that nobody can notice, and why."""
     listed = tomllib.loads(EQUIVALENT.read_text("utf-8")).get("fault", [])
-    return {(m["file"], m["name"], m["before"], m["after"]): m["why"] for m in listed}
+    return {(m["file"], m["name"], m["before"], m["after"], m.get("nth", 0)): m["why"] for m in listed}
 
 
 def state_of(row: dict[str, Any], chosen: list[str], files: dict[str, str], copy: Copy) -> str:

@@ -21,9 +21,11 @@ from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import pytest
+from numba.core.extending import _Intrinsic
 
 Function = tuple[str, str]
 """A file of engine/ and the name of a function, with those around it."""
+WRITTEN: Function = ("", "machine code")
 
 
 def steady() -> None:
@@ -178,15 +180,18 @@ def _forget(module: ModuleType) -> None:
 
 
 def calls(watch: Watch) -> dict[Function, set[Function]]:
-    """Give for each compiled kernel those that it calls by name."""
+    """Give for each compiled kernel those that it calls by name; what writes machine code calls `WRITTEN`."""
     found: dict[Function, set[Function]] = {}
     for name, module in list(sys.modules.items()):
         if not name.startswith("engine"):
             continue
         for value in list(vars(module).values()):
-            compiled = getattr(value, "py_func", None)
+            compiled = _source(value)
             here = watch.function(compiled.__code__) if compiled is not None else None
             if here is None:
+                continue
+            if not hasattr(value, "py_func"):
+                found[here] = {WRITTEN}
                 continue
             known = compiled.__globals__
             named = [known.get(n) for n in compiled.__code__.co_names]
@@ -196,6 +201,11 @@ def calls(watch: Watch) -> dict[Function, set[Function]]:
                 if isinstance(m, ModuleType)
                 for n in compiled.__code__.co_names
             ]
-            there = (getattr(v, "py_func", None) for v in named)
+            there = map(_source, named)
             found[here] = {f for v in there if v is not None and (f := watch.function(v.__code__))}
     return found
+
+
+def _source(value: Any) -> Any:
+    """Give the Python function behind a kernel or an intrinsic."""
+    return getattr(value, "py_func", None) or (value._defn if isinstance(value, _Intrinsic) else None)

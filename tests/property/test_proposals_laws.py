@@ -6,10 +6,11 @@ from unittest.mock import patch
 
 import h3
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.cells import street_pieces
+from engine.cells import StreetPieces, street_pieces
 from engine.network.street_network import NO_WAY, StreetNetwork
 from engine.proposals.live import Cutoffs, Live
 from engine.proposals.operation import (
@@ -29,7 +30,7 @@ from engine.reach import Destinations, nearest
 from engine.reach.cell_counts import count_units
 from engine.reach.cell_times import cell_times
 from tests.strategies import FRACTIONS, Street, destinations_on, network_of, pieces_on, street_networks
-from tests.towns import exact_snaps
+from tests.towns import exact_snaps, town
 
 laws = settings(deadline=None, max_examples=25)
 CUTOFFS = Cutoffs(limit_ms=900_000, counts_ms=(8, 300_000, 900_000))
@@ -132,18 +133,18 @@ def _build(draw: st.DrawFn, tables: ModeTables, open_: np.ndarray, *, closed: bo
     )  # fmt: skip
 
 
-def full(tables: ModeTables) -> dict[str, np.ndarray]:
+def full(tables: ModeTables, cutoffs: Cutoffs = CUTOFFS) -> dict[str, np.ndarray]:
     """Everything that `LiveMode` holds of the cells, computed anew."""
-    field = nearest(tables.network, tables.destinations, k=2, limit_ms=CUTOFFS.limit_ms)
+    field = nearest(tables.network, tables.destinations, k=2, limit_ms=cutoffs.limit_ms)
     times = cell_times(tables.network, tables.pieces, field, tables.destinations)
     three = np.stack([times.mean_ms[:, :, 0], times.p90_ms[:, :, 0], times.mean_ms[:, :, 1]], axis=2)
-    units = count_units(tables.network, tables.pieces, tables.destinations, list(CUTOFFS.counts_ms))
+    units = count_units(tables.network, tables.pieces, tables.destinations, list(cutoffs.counts_ms))
     return {
         "labels": np.sort(field.label.reshape(len(field.label), -1), axis=1),
-        "times": np.round(three / 60_000, CUTOFFS.decimals),
+        "times": np.round(three / 60_000, cutoffs.decimals),
         "place": times.place,
         "sums": units.sums,
-        "counts": np.round(units.mean(), CUTOFFS.decimals),
+        "counts": np.round(units.mean(), cutoffs.decimals),
     }
 
 
@@ -324,3 +325,45 @@ def test_edits_of_a_grid_equal_a_full_recomputation() -> None:
     done.append(Retime(np.array([m // 3]), np.array([9_000], np.int32), np.array([9_000], np.int32)))
     live.do({"walk": done[-1]})
     assert_same(held(live, "walk"), full(with_operations(tables, done)))
+
+
+BLOCKS = """
+A--s--B-----C
+|     |     |
+g     |     s
+|     |     |
+D--->-E--g--F
+|     |     |
+|     s     |
+|     |     |
+G-----H--<--I
+"""
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["places one by one", "all anew"])
+def test_every_change_of_every_street_of_a_small_town(one_by_one: bool) -> None:
+    """Each street faster, slower or closed, either way or both, on and off the streets where the places are."""
+    t = town(BLOCKS, step_ms=20_000)
+    network, m = t.network, len(t.network.streets)
+    whole = StreetPieces(
+        cells=np.arange(1, m + 1, dtype=np.uint64), cell=np.arange(m, dtype=np.int32),
+        street=np.arange(m, dtype=np.int32), start=np.zeros(m), stop=np.ones(m), length_m=network.length_m,
+        access_ms=np.zeros(m, np.int64), no_network=np.zeros(m, bool),
+    )  # fmt: skip
+    tables = ModeTables(network, whole, t.destinations("s", "g"))
+    cutoffs = Cutoffs(limit_ms=900_000, counts_ms=(60_000, 120_000, 240_000, 900_000))
+    with patch("engine.proposals.counting._MOST_ENDS", 256 if one_by_one else 0):
+        live = Live({"walk": tables}, cutoffs)
+        before = {name: value.tobytes() for name, value in held(live, "walk").items()}
+        for street in range(m):
+            old = np.array([network.forward_ms[street], network.backward_ms[street]])
+            for factor in (0.25, 3.0, None):
+                new = np.full(2, NO_WAY) if factor is None else np.where(old < 0, old, old * factor)
+                for way in ([True, False], [False, True], [True, True]):
+                    ahead, back = np.where(way, new, old).astype(np.int32)
+                    edit = Retime(np.array([street]), np.array([ahead]), np.array([back]))
+                    live.do({"walk": edit})
+                    assert_same(held(live, "walk"), full(with_operations(tables, [edit]), cutoffs))
+                    live.undo()
+        live.settle()
+    assert {name: value.tobytes() for name, value in held(live, "walk").items()} == before

@@ -58,7 +58,7 @@ def test_what_is_set_aside_is_in_the_code_and_has_a_reason(faults) -> None:
     listed = tomllib.loads((ROOT / "tests" / "mutation" / "equivalent.toml").read_text("utf-8"))["fault"]
     for fault in listed:
         assert len(fault["why"]) > 20
-        there = {(m.name, m.before, m.after) for m in faults.mutants_of(ROOT / fault["file"], ROOT)}
-        assert (fault["name"], fault["before"], fault["after"]) in there, fault
-    keys = [(f["file"], f["name"], f["before"], f["after"]) for f in listed]
+        there = {(m.name, m.before, m.after, m.nth) for m in faults.mutants_of(ROOT / fault["file"], ROOT)}
+        assert (fault["name"], fault["before"], fault["after"], fault.get("nth", 0)) in there, fault
+    keys = [(f["file"], f["name"], f["before"], f["after"], f.get("nth", 0)) for f in listed]
     assert len(set(keys)) == len(keys)

@@ -167,6 +167,15 @@ def test_a_raster_becomes_pixels() -> None:
     assert turned.geometry.iloc[0].bounds == pytest.approx((-10, 0, 0, 10))
 
 
+def test_a_part_of_a_person_is_one_and_nobody_is_none() -> None:
+    pixels = raster_polygons(
+        np.array([[0.25, 0.0], [-0.0, 2.0]]), transform=Affine(1, 0, 0, 0, -1, 0), crs=2154
+    )
+    assert pixels["population"].tolist() == [0.25, 2.0]
+    with pytest.raises(InputError, match=r"holds -0\.25 persons"):
+        raster_polygons(np.array([[-0.25]]), transform=Affine(1, 0, 0, 0, -1, 0), crs=2154)
+
+
 def test_a_raster_of_whole_numbers_and_a_cube() -> None:
     transform = Affine(100, 0, 0, 0, -100, 0)
     assert raster_polygons(np.array([[255, 3]], dtype=np.uint8), transform=transform, crs=2154, nodata=255)[

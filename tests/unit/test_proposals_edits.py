@@ -24,6 +24,7 @@ from shapely.geometry import LineString, Point, Polygon
 from engine.errors import InputError
 from engine.network.street_network import NO_WAY
 from engine.proposals.edit import (
+    AddAmenity,
     AddStreet,
     ChangeStreet,
     RemoveAmenity,
@@ -343,3 +344,29 @@ class TestPlaces:
         assert isinstance(after.operations("walk")[1], PlaceResized)
         assert after.standing.places.there.tolist() == [False, True, True]
         assert after.standing.places.capacity.tolist() == [1.0, 4.0, 1.0]
+
+    def test_a_new_place_counts_once_unless_its_capacity_is_given(self) -> None:
+        standing, _ = city()
+        for capacity, counts in ((None, 1.0), (4.0, 4.0)):
+            edit = AddAmenity("feature 1", Point(at(5, 0)), category="shops", capacity=capacity)
+            after = resolve(standing, [edit])
+            for mode in ("walk", "street30"):
+                (added,) = after.operations(mode)
+                assert (added.category, added.capacity) == (0, counts)
+            assert after.standing.places.capacity.tolist() == [1.0, 1.0, 1.0, counts]
+
+    def test_stress_changes_only_where_it_is_known_and_given(self) -> None:
+        view = StreetView.of(town(DRAWING).network)
+        m, one = len(view.forward_ms), np.array([2])
+        times = (np.array([5], np.int32), np.array([NO_WAY], np.int32))
+        given = Retime(one, *times, lts=np.array([4], np.int8))
+        for lts, operation, expected in (
+            (np.empty(0, np.int8), given, []),
+            (np.ones(m, np.int8), Retime(one, *times), [1] * m),
+            (np.ones(m, np.int8), given, [1, 1, 4] + [1] * (m - 3)),
+        ):
+            before = replace(view, lts=lts)
+            after = before.after(operation)
+            assert after.lts.tolist() == expected
+            assert (after.forward_ms[2], after.backward_ms[2]) == (5, NO_WAY)
+            assert set(before.lts.tolist()) <= {1}, "the streets before stay as they were"

@@ -161,3 +161,39 @@ def test_weights_decide_where_proposals_serve_different_things() -> None:
     assert found["alone_mode"] == [0]
     assert 0.4 < found["first"][0] < 0.6
     assert sum(found["first"]) == pytest.approx(1)
+
+
+def test_a_tenth_of_a_point_or_of_a_minute_is_a_change_and_less_is_none() -> None:
+    """Six cells of 1, 2, 4 … residents: up and down by a tenth, by less, and not at all."""
+    rise, people = [0.1, -0.1, 0.0999, -0.0999, 0.0, 0.3], [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    old = [max(-r, 0.0) for r in rise]
+    new = [max(r, 0.0) for r in rise]
+
+    def cells(values: list[float]) -> pd.DataFrame:
+        names = ["walk_score", "walk_shops_minutes", "walk_parks_minutes"]
+        return pd.DataFrame({"population": people, "no_network": False, **dict.fromkeys(names, values)})
+
+    found = effect(cells(old), cells(new), CRITERIA)
+    assert (found["winners"], found["losers"]) == (33.0, 2.0)
+    mode = found["modes"]["walk"]
+    assert (mode["winners"], mode["losers"]) == (33.0, 2.0)
+    for category in mode["categories"].values():  # more minutes are worse
+        assert (category["winners"], category["losers"]) == (2.0, 33.0)
+
+
+def test_just_the_threshold_is_within_it() -> None:
+    far = [CRITERIA.threshold_min + 0.01] * 3
+    before = table(far, [1.0] * 3, [1.0, 2.0, 4.0])
+    after = table([CRITERIA.threshold_min, *far[1:]], [1.0] * 3, [1.0, 2.0, 4.0])
+    for found in (
+        effect(before, after, CRITERIA),
+        effect(before, after, CRITERIA)["modes"]["walk"]["categories"]["shops"],
+    ):
+        assert (found["newly_within"], found["no_longer_within"]) == (1.0, 0.0)
+    back = effect(after, before, CRITERIA)
+    assert (back["newly_within"], back["no_longer_within"]) == (0.0, 1.0)
+    assert (
+        back["modes"]["walk"]["no_longer_all"]
+        == effect(before, after, CRITERIA)["modes"]["walk"]["newly_all"]
+        == 1.0
+    )

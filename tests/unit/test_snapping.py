@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.errors import InputError
-from engine.snapping import LocalMetres, snap
+from engine.snapping import LocalMetres, metric_streets, snap
 from tests.towns import Town, town
 
 NORTH_M = 1 / 111_195.0
@@ -103,3 +105,13 @@ A->--B--C
     snaps = snap(t.network, np.array([at(t, "B")]), max_snap_m=1)
     assert snaps.street.tolist() == [t.street["BC"]]  # AB cannot be left from B
     assert snaps.fraction.tolist() == [0.0]
+
+
+def test_a_network_without_streets_has_no_lines(square: Town) -> None:
+    assert len(metric_streets(square.network)) == 4
+    network = square.network
+    bare = replace(
+        network, streets=network.streets[:0], coords=network.coords[:0], offsets=network.offsets[:1]
+    )
+    assert len(metric_streets(bare)) == 0
+    assert snap(bare, np.array([at(square, "A")]), max_snap_m=100).street.tolist() == [-1]

@@ -138,11 +138,19 @@ def outcome(run: Run, draft: Draft, progress: StoppableProgress) -> Outcome:
     """
     base = base_of(run, progress=progress)
     rescored = apply(base, draft.proposal, progress=progress)
+    modes = {mode: mode_figures(base, rescored, mode) for mode in run.modes}
+    return Outcome(rescored, {"modes": modes})
+
+
+def mode_figures(base: Base, rescored: Rescored, mode: str) -> dict[str, Any]:
+    """A mode's figures as in the run's summary: without residents, over the cells with a street of that mode."""
+    cells = rescored.cells
     summary = city_summary(
-        rescored.cells,
-        modes=list(run.modes),
-        categories=list(run.categories),
+        cells.assign(no_network=cells[f"{mode}_score"].isna()),
+        modes=[mode],
+        categories=list(base.categories),
+        counted=[name for name, weight in base.settings.weights.items() if weight > 0],
         threshold_min=base.settings.cutoff_min,
         limit_min=base.settings.limit_ms / 60_000,
     )
-    return Outcome(rescored, summary)
+    return dict(summary["modes"][mode])

@@ -18,7 +18,7 @@ import shapely
 
 from engine.gaps import ALL
 from engine.network.street_network import StreetNetwork
-from engine.scoring import residents_of, weight_of
+from engine.scoring import flag_of, residents_of, weight_of
 from pipelines.rundir import MANIFEST, RunDirectory
 from ui.layers.frame import Frame
 
@@ -156,6 +156,14 @@ class Run:
     def weight(self) -> npt.NDArray[np.float64]:
         """What a cell counts in the run's shares and means: residents, else 1 if it has streets, else 0."""
         return weight_of(self.cells)[0]
+
+    def streetless(self, mode: str) -> npt.NDArray[np.bool_]:
+        """Cells without a street of a mode: their score is null."""
+        column = f"{mode}_score"
+        missing = (
+            self.cells[column].isna() if column in self.cells.columns else flag_of(self.cells, "no_network")
+        )
+        return np.asarray(missing, dtype=bool)
 
     @cached_property
     def districts(self) -> tuple[str, ...]:

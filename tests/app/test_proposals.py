@@ -136,6 +136,15 @@ def test_a_rescoring_ends_at_its_next_step_once_stopped(run: Run) -> None:
     assert whole.steps == steps_of(run) == 4 * len(run.modes)
 
 
+def test_what_an_edit_leaves_alone_keeps_the_figures_of_the_summary(run: Run) -> None:
+    after = outcome(run, Draft("A").adding(SHOP), StoppableProgress()).summary["modes"]
+    for mode in run.modes:
+        for category in ("schools", "green", "sorting"):
+            today = run.summary["modes"][mode]["categories"][category]
+            for key in ("served", "share", "mean_minutes", "equity"):
+                assert after[mode]["categories"][category][key] == today[key], (mode, category, key)
+
+
 def test_stop_ends_the_work_and_takes_the_edit_back(
     app: AppTest, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

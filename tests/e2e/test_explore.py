@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -70,6 +71,18 @@ def test_the_cutoff_moves_in_the_browser_and_ends_up_in_the_address(page: Page, 
     weight = Run.open("demo", server.runs[0]).weight
     served = weight[(cells["walk_sorting_minutes"] <= 5).to_numpy()].sum()
     expect(page.locator(".proche .served")).to_contain_text(f"({served:,.0f})")
+
+
+def test_the_legend_tells_the_shares_of_the_summary(page: Page, server: Server) -> None:
+    modes = json.loads((server.runs[0] / "summary.json").read_text())["modes"]
+    open_map(page, server, "?mode=walk&category=schools&lang=en")
+    for mode, name in (("walk", "On foot"), ("street30", "By car at 30 km/h")):
+        if mode != "walk":
+            change(page, lambda name=name: pick(page, name))
+        told = modes[mode]["categories"]["schools"]
+        says = f"{100 * told['share']:.0f}% of cells ({told['served']:.0f}) within 15 min"
+        expect(page.locator(".proche .served")).to_have_text(says)
+    expect(page.locator(".proche .extra")).to_contain_text("No street (6)")
 
 
 def test_the_picture_of_the_readme(page: Page, server: Server) -> None:

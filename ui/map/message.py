@@ -84,6 +84,7 @@ def map_message(
     cutoff_min: int,
     n_categories: int,
     inside: npt.NDArray[np.bool_] | None = None,
+    streetless: npt.NDArray[np.bool_] | None = None,
     change: bool = False,
 ) -> bytes:
     """
@@ -99,6 +100,8 @@ def map_message(
         Texts, files, overlays, camera.
     inside
         Cells of the chosen district; the others are dimmed and left out of the counts. None: all.
+    streetless
+        Cells without a street of the mode. None: those that the geometry's own flags tell.
     change
         The figures are gains (above zero) and losses.
 
@@ -108,7 +111,7 @@ def map_message(
     """
     arrays: dict[str, npt.NDArray[Any]] = {
         "values": encode_values(np.clip(values, -_FARTHEST, _FARTHEST) if change else values),
-        "mask": np.zeros(0, np.uint8) if inside is None else inside.astype(np.uint8),
+        "mask": _mask(inside, streetless, len(values)),
     }
     scale = (
         change_scale(measure)
@@ -118,3 +121,13 @@ def map_message(
     full = {**header, "scale": scale, "farthest": _FARTHEST, "cutoffRange": [SHORTEST_MIN, LONGEST_MIN]}
     serial = sha256(pack(full, arrays)).hexdigest()[:12]
     return pack({**full, "serial": serial}, arrays)
+
+
+def _mask(
+    inside: npt.NDArray[np.bool_] | None, streetless: npt.NDArray[np.bool_] | None, cells: int
+) -> npt.NDArray[np.uint8]:
+    """One byte a cell: 1 inside the district, 2 without streets; empty where neither has to be told."""
+    if inside is None and streetless is None:
+        return np.zeros(0, np.uint8)
+    bits = np.ones(cells, np.uint8) if inside is None else inside.astype(np.uint8)
+    return bits if streetless is None else bits + np.uint8(2) * streetless.astype(np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import streamlit as st
 
+from engine.scoring import flag_of
 from ui.assets import serve
 from ui.cache import places_file, run_files
 from ui.layers.features import as_points, table_geojson
@@ -110,6 +111,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         cutoff_min=view.cutoff_min,
         n_categories=len(run.categories),
         inside=inside,
+        streetless=told_streetless(run, view, inside),
         change=options.change,
     )
     return show_map(
@@ -119,6 +121,15 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         on_chosen=options.on_chosen or (lambda: take_cell(options.key)),
         on_cutoff=lambda: take_cutoff(options.key),
     )
+
+
+def told_streetless(
+    run: Run, view: View, inside: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_] | None:
+    """Cells without a street of the view's mode, where the geometry's own flags do not say so already."""
+    streetless = run.streetless(view.measure.mode)
+    known = inside is None and np.array_equal(streetless, flag_of(run.cells, "no_network"))
+    return None if known else streetless
 
 
 def layer_key(context: Context, overlays: Mapping[str, Any]) -> list[list[str]]:

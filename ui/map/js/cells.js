@@ -4,6 +4,7 @@ import { buffer, placement, program, rgb } from "./gl.js";
 
 export const UNREACHABLE = 1e9;
 const NO_NETWORK = 1;
+const INSIDE = 1, STREETLESS = 2;  // of the mask
 const MOST_CLASSES = 8;
 const TEXTURE_WIDTH = 1024;
 
@@ -65,9 +66,9 @@ export class Cells {
     return this.rows.get(h3) ?? -1;
   }
 
-  noNetwork(row) { return (this.packed.flags[row] & NO_NETWORK) === NO_NETWORK; }
+  noNetwork(row) { return this.mask ? (this.mask[row] & STREETLESS) !== 0 : (this.packed.flags[row] & NO_NETWORK) !== 0; }
 
-  outside(row) { return this.mask !== null && this.mask[row] === 0; }
+  outside(row) { return this.mask !== null && (this.mask[row] & INSIDE) === 0; }
 
   show(values, mask) {
     this.values = values;

@@ -111,7 +111,8 @@ export class Legend {
     this.total = this.unreachable = this.isolated = this.beyondTop = 0;
     for (let row = 0; row < this.cells.count; row++) {
       if (this.cells.outside(row)) continue;
-      const weight = packed.weight[row];
+      // Residents of cells without streets count as not served; where nobody is known, such cells do not count.
+      const weight = this.header.residents || !this.cells.noNetwork(row) ? packed.weight[row] : 0;
       this.total += weight;
       const value = values[row];
       if (this.cells.noNetwork(row) && (value >= UNREACHABLE || scale.kind === "cutoff")) { this.isolated += 1; continue; }

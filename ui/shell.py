@@ -34,6 +34,8 @@ _STYLE = """<style>
 [data-testid="stMetricValue"] { font-size: 1.4rem; line-height: 1.3; }
 [data-testid="stMetric"] { width: auto; }
 [data-testid="stTable"] table { font-variant-numeric: tabular-nums; }
+[data-testid="stExpandSidebarButton"]::after { content: "CONTROLS"; padding-left: 0.4rem; font-size: 0.95rem; }
+[data-testid="stExpandSidebarButton"] { width: auto; padding: 0 0.5rem; }
 [data-testid="stFileUploader"] [role="alert"] {
   position: static; width: auto; height: auto; margin: 0; clip: auto; clip-path: none; overflow: visible;
   white-space: normal; color: #9b1c1c; font-size: 0.85rem;
@@ -64,7 +66,7 @@ def start(pages: Sequence[str]) -> None:
         st.Page(_PAGES / f"{name}.py", title=t(f"page.{name}"), url_path=name, default=index == 0)
         for index, name in enumerate(pages)
     ]
-    st.html(_STYLE)
+    st.html(_STYLE.replace("CONTROLS", t("app.controls")))
     st.logo(str(_LOGO), size="large")
     page = st.navigation(listing, position="top")
     turn_to(page.url_path)

@@ -55,3 +55,13 @@ def test_the_page_tells_its_language(page: Page, server: Server) -> None:
     assert page.evaluate("document.documentElement.lang") == "fr"
     open_map(page, server, "?lang=en")
     assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_who_prefers_the_dark_sees_the_colours_that_were_measured(page: Page, server: Server) -> None:
+    page.emulate_media(color_scheme="dark")
+    open_map(page, server, "?lang=en")
+    colours = [
+        page.locator(place).first.evaluate("e => getComputedStyle(e).backgroundColor")
+        for place in (".stApp", ".proche .legend")
+    ]
+    assert colours == ["rgb(251, 250, 247)", "rgb(255, 255, 255)"]

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import PATIENCE_S, Server, keep, start_server
-from tests.e2e.driver import at_rest, change, click_at, open_map, pick
+from tests.e2e.driver import at_rest, click_at, open_map
 
 pytestmark = pytest.mark.e2e
 
@@ -240,22 +240,3 @@ def test_a_killed_server_is_found_again_by_the_page(page: Page, demo_run: Path, 
     finally:
         running.process.kill()
         running.process.wait(20)
-
-
-@pytest.mark.bench  # waits on a re-scoring in the background: wants a machine at rest
-def test_a_proposal_is_drawn_rescored_and_undone(page: Page, server: Server) -> None:
-    page.set_default_timeout(150_000)
-    open_map(page, server, "proposals?lang=en&category=sorting")
-    gaps = gpd.read_parquet(server.runs[0] / "gaps.parquet")
-    gap = gaps[(gaps["mode"] == "walk") & (gaps["category"] == "sorting")].iloc[0]
-    centre = gap.geometry.representative_point()
-    page.get_by_text("Add a place").click()
-    expect(page.get_by_text("Click where the place is to be")).to_be_visible()
-    click_at(page, centre.x, centre.y)
-    expect(page.get_by_text("Proposal A: 1 edit")).to_be_visible()
-    expect(page.locator(".proche .served")).to_contain_text("cells gain", timeout=150_000)
-    keep(page, "proposal")
-    change(page, lambda: page.get_by_role("button", name="Undo").click())
-    expect(page.get_by_text("Proposal A: 0 edits")).to_be_visible()
-    pick(page, "B")
-    expect(page.get_by_text("Proposal B: 0 edits")).to_be_visible()

@@ -12,9 +12,12 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from pipelines.explain import explain_cell
+from pipelines.rundir import RunDirectory
 from tests.e2e.conftest import ROOT, Server, keep
 from tests.e2e.driver import at_rest, camera, change, click_at, move, open_map, pick, picture, shown, until
 
@@ -229,6 +232,69 @@ def test_proposals_are_compared_on_maps_that_show_the_same_place(page: Page, ser
     keep(page, "proposals-beside")
 
 
+def test_a_cell_tells_its_proof_its_way_and_its_isochrones(page: Page, server: Server) -> None:
+    cells = gpd.read_parquet(server.runs[0] / "cells.parquet")
+    far = cells[cells["walk_sorting_minutes"] > 16].iloc[3]
+    told = explain_cell(RunDirectory.open(server.runs[0]), far["h3_cell"], mode="walk")["categories"][
+        "sorting"
+    ]
+    open_map(page, server, "?mode=walk&category=sorting&lang=en")
+    before = picture(page)
+    change(page, lambda: click_at(page, far.geometry.centroid.x, far.geometry.centroid.y))
+    body = page.locator("body")
+    for key in ("nearest", "runner_up"):
+        expect(body).to_contain_text(f"{told[key]['name']}, {told[key]['minutes']:.1f}\u00a0min.")
+    expect(body).to_contain_text(f"{-told['slack_min']:.1f}\u00a0min over 15 min.")
+    expect(body).to_contain_text("Least effort: ")
+    key = page.locator(".proche .key")
+    expect(key).to_contain_text("The way to the nearest place")
+    assert (np.abs(before - picture(page)).max(axis=2) > 60).sum() > 200
+    change(page, lambda: pick(page, "Isochrones of the cell"))
+    expect(key).to_contain_text("Reached within 5, 10, 15 min from the cell")
+    expect(page.locator(".proche .canvas")).to_contain_text("15\u00a0min")
+    keep(page, "proof")
+
+
+def test_a_place_a_link_and_a_speed_are_drawn_and_taken_back(page: Page, server: Server) -> None:
+    open_map(page, server, "proposals?lang=en&category=sorting")
+    gaps = gpd.read_parquet(server.runs[0] / "gaps.parquet")
+    middle = (
+        gaps[(gaps["mode"] == "walk") & (gaps["category"] == "sorting")]
+        .iloc[0]
+        .geometry.representative_point()
+    )
+    streets = gpd.read_parquet(server.runs[0] / "network_walk_edges.parquet").geometry
+    nearest = np.argsort(shapely.distance(streets.to_numpy(), middle), kind="stable")
+    ends = [streets.iloc[i].interpolate(0.5, normalized=True) for i in (nearest[0], nearest[40])]
+
+    def draws(tool: str, hint: str, *clicks: shapely.Point, edits: int) -> None:
+        page.get_by_text(tool, exact=True).click()
+        expect(page.get_by_text(hint)).to_be_visible()
+        at_rest(page)
+        for click in clicks:
+            click_at(page, click.x, click.y)
+            if click is not clicks[-1]:
+                expect(page.get_by_text("Now click the other end.")).to_be_visible()
+                at_rest(page)
+        count = "1 edit" if edits == 1 else f"{edits} edits"
+        expect(page.get_by_text(f"Proposal A: {count}")).to_be_visible()
+        expect(page.get_by_text("How it was understood")).to_be_visible()
+        expect(page.get_by_test_id("stProgress")).to_have_count(0)
+        at_rest(page)
+
+    draws("Add a place", "Click where the place is to be", middle, edits=1)
+    expect(page.locator(".proche .served")).to_contain_text("cells gain, 0 lose")
+    draws("Add a link", "Click the two ends", *ends, edits=2)
+    draws("Change a speed", "Click the street", ends[0], edits=3)
+    for line in ("New place: Sorting points", "New link", "Street changed: 30 km/h"):
+        expect(page.locator("body")).to_contain_text(line)
+    keep(page, "proposal-drawn")
+    for edits in ("2 edits", "1 edit", "0 edits"):
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_text(f"Proposal A: {edits}")).to_be_visible()
+    expect(page.locator(".proche .served")).to_contain_text("within 15 min")
+
+
 def test_the_cutoff_plays_without_the_server(page: Page, server: Server) -> None:
     open_map(page, server, "?category=sorting&cutoff=10&lang=en")
     served = page.locator(".proche .served")
@@ -306,6 +372,19 @@ def test_a_tablet_shows_everything(page: Page, server: Server) -> None:
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert overflow <= 1
     keep(page, "tablet")
+    page.set_viewport_size({"width": 768, "height": 1024})
+    page.reload()
+    at_rest(page)
+    opens = page.get_by_test_id("stExpandSidebarButton")
+    assert "Réglages" in opens.evaluate("b => getComputedStyle(b, '::after').content"), (
+        "the controls are named"
+    )
+    opens.click()
+    expect(page.get_by_role("radio", name="À vélo")).to_be_visible()
+    keep(page, "tablet-narrow")
+    page.set_viewport_size({"width": 820, "height": 1180})
+    page.reload()
+    at_rest(page)
     cell = gpd.read_parquet(server.runs[0] / "cells.parquet").iloc[70]
     centre = cell.geometry.centroid
     before = shown(page)

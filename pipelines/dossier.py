@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -43,7 +44,8 @@ tbody th.in { font-weight: 400; padding-left: 4mm; white-space: nowrap }
 .bar { background: linear-gradient(to right, #9ecae1 var(--p), transparent var(--p)) }
 code { font-size: 7.4pt; word-break: break-all } .hash { font: 7pt monospace; word-break: break-all; text-align: left }
 tr, svg, figure, .verdict { break-inside: avoid } h2, h3 { break-after: avoid }
-@media print { section + section { break-before: page } }
+@media print { section + section { break-before: page } section + section svg { max-height: 56mm }
+  section + section :is(th, td) { padding: .3mm .9mm; font-size: 7.2pt } h3 { margin: 2.2mm 0 .6mm } }
 @media (max-width: 640px) { .row { grid-template-columns: 1fr } table { display: block; overflow-x: auto } }
 """
 _GROUPS_SHOWN = 8
@@ -96,14 +98,17 @@ def _first_page(comparison: Comparison, words: Speech, title: str) -> str:
     osm = result["run"]["osm"].get("timestamp")
     date = words("osm_date", date=str(osm)[:10]) if osm else ""
     none = "" if result["weighted_by"] == "residents" else f" {words('no_people')}"
+    at_edge = int(comparison.base.cells["edge_affected"].sum())
+    edge = f" {words('edge', n=words.number(at_edge))}" if at_edge else ""
     maps: list[str] = []
     bands: list[Band] = []
     for one in comparison.measured:
         drawn, bands = overview(comparison, one, words.known)
         maps.append(_figure(f"{one.letter}  {one.proposal.name}", drawn))
     note = words("table_note", by=by, min=words.number(comparison.criteria.threshold_min))
+    lead = words("lead", cells=words.number(result["cells"]), sure=words("sure"))
     return (
-        f"<h1>{title}</h1><p>{words('lead', cells=words.number(result['cells']), sure=words('sure'))}{none} {date}</p>"
+        f"<h1>{title}</h1><p>{lead}{none}{edge} {date}</p>"
         f'<h2>{words("verdict")}</h2><div class="verdict">{said}</div>'
         f"<h2>{words('side_by_side')}</h2>{_scoreboard(comparison, words)}<p class='quiet'>{escape(note)}</p>"
         f"<h2>{words('where')}</h2><div class='row small'>{''.join(maps)}</div>{_key(bands)}"
@@ -168,7 +173,7 @@ def _proposal_page(comparison: Comparison, one: Measured, words: Speech) -> str:
     return (
         f'<h2><span class="letter">{one.letter}</span>{escape(one.proposal.name)}'
         f'<span class="quiet">{by}</span></h2>{about}'
-        f"<h3>{words('built')}</h3>{_edits(p, words)}"
+        f"<h3>{words('built')}</h3>{_edits(comparison, p, words)}"
         f"<h3>{escape(caption)}</h3><div class='row'>{figures}</div>{_key(bands)}{_key(change)}"
         f"<p class='quiet'>{words('detail')}</p>"
         f"<h3>{words('by_mode')}</h3>{_by_mode(comparison, p, words)}"
@@ -176,7 +181,7 @@ def _proposal_page(comparison: Comparison, one: Measured, words: Speech) -> str:
     )
 
 
-def _edits(p: Mapping[str, Any], words: Speech) -> str:
+def _edits(comparison: Comparison, p: Mapping[str, Any], words: Speech) -> str:
     edits = p["edits"]
     if not edits:
         return f"<p>{words('nobody')}</p>"
@@ -185,7 +190,7 @@ def _edits(p: Mapping[str, Any], words: Speech) -> str:
         [
             f"{i}  {e['name'] or words.known(e['kind'])}",
             words.known(e["kind"]),
-            _few([words.deed(d) for d in e["does"]]),
+            _few([_deed(comparison, d, words) for d in e["does"]]),
             *([str(e["phase"])] if phased else []),
             words.number(e["cost_eur"]),
         ]
@@ -195,6 +200,12 @@ def _edits(p: Mapping[str, Any], words: Speech) -> str:
         rows.append([f"… {len(edits) - len(rows)}", *[""] * (4 if phased else 3)])
     head = ["", words("what"), words("does"), *([words("phase")] if phased else []), words("cost")]
     return _table(head, rows, text=(1, 2))
+
+
+def _deed(comparison: Comparison, deed: str, words: Speech) -> str:
+    """What an edit does, with the category's name for people."""
+    place = re.fullmatch(r"a place of (\S+) added", deed)
+    return words("place_added", what=label_of(comparison, place[1], words)) if place else words.deed(deed)
 
 
 def _few(says: Sequence[str]) -> str:
@@ -213,7 +224,7 @@ def _by_mode(comparison: Comparison, p: Mapping[str, Any], words: Speech) -> str
         if not any(c["winners"] or c["losers"] for c in m["categories"].values()):
             continue
         rows.append([
-            f"{words.known(mode)}: {words('score')}", "", "", words.number(m["winners"]), words.number(m["losers"]),
+            words("score_of", mode=words.known(mode)), "", "", words.number(m["winners"]), words.number(m["losers"]),
             _change(m["score_before"], m["score_after"], words, 1), "",
             _change(m["worst_decile_before"], m["worst_decile_after"], words, 1),
             _change(m["gini_before"], m["gini_after"], words, 3),
@@ -331,7 +342,7 @@ def _weights(comparison: Comparison, words: Speech) -> str:
     ]  # fmt: skip
     alone = {words.known(m): v for m, v in sensitivity["first_if_only_mode"].items()}
     alone |= {label_of(comparison, c, words): v for c, v in sensitivity["first_if_only_category"].items()}
-    text = "; ".join(f"{words('only', what=k)}: {v or words('none')}" for k, v in alone.items())
+    text = "; ".join(words("only", what=k, first=v or words("none")) for k, v in alone.items())
     table = _table(["", words("weighting_first"), words("mean_rank")], rows)
     note = words("weights_note", n=words.number(sensitivity["weightings"]))
     return f"<h3>{words('weights')}</h3><p>{note}</p>{table}<p class='quiet'>{escape(text)}.</p>"

@@ -228,6 +228,11 @@ def test_the_same_for_more_money_is_dominated(demo_run: RunDirectory, tmp_path: 
 
 def test_the_dossier_stands_alone(demo_run: RunDirectory, compared: Path, tmp_path: Path) -> None:
     page = (compared / "dossier.html").read_text("utf-8")
+    at_edge = int(demo_run.cells["edge_affected"].sum())
+    assert at_edge > 0
+    assert f"{at_edge} of them lie so near the end of the data" in page
+    assert "a place added: Schools and kindergartens" in page
+    assert "a place of schools" not in page
     for asks in ("<script", "<link", "<img", "src=", "@import", "url("):
         assert asks not in page
     assert page.count("<svg") == 3 * (1 + 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import geopandas as gpd
 import numpy as np
@@ -13,7 +14,7 @@ import shapely
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.explain import Reached, explain_category
-from engine.fix import Fix, FixRules, find_fixes, fix_as_proposal
+from engine.fix import Fix, FixRules, _target, find_fixes, fix_as_proposal
 from engine.proposals.geojson import parse_proposal
 from engine.reach import UNREACHABLE, nearest
 from engine.surroundings import Surroundings, times_from
@@ -201,3 +202,23 @@ def test_the_answer_is_json() -> None:
 def test_rules_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="above 0"):
         FixRules(max_path_m=0)
+
+
+@pytest.mark.parametrize(
+    ("now", "mean", "threshold", "limit"),
+    [
+        (16.0, 18.0, 15.0, 13.0),  # the mean is 3 min too long: so much sooner must the point be
+        (20.0, 16.0, 15.0, 15.0),  # 1 min too long, but the threshold itself is stricter
+        (12.0, 15.0, 15.0, 12.0),
+        (9.0, 14.0, 15.0, 9.0),  # a mean within the threshold may not get longer
+        (np.inf, 18.0, 15.0, 15.0),
+        (16.0, NAN, 15.0, 15.0),
+    ],
+)
+def test_the_point_must_be_as_much_sooner_as_the_mean_is_too_long(
+    now: float, mean: float, threshold: float, limit: float
+) -> None:
+    asked = SimpleNamespace(
+        street=3, fraction=0.5, times_at=lambda _street, _fraction: np.array([now * 60_000.0])
+    )
+    assert _target(asked, mean, threshold) == limit * 60_000

@@ -125,3 +125,15 @@ def test_a_unit_has_the_mean_of_its_residents_or_of_its_cells() -> None:
     )
     assert found.tolist() == [17.5, 40.0]
     assert _ranks(np.array([5.0, 9.0, 5.0, 1.0])).tolist() == [2.5, 1.0, 2.5, 4.0]
+
+
+def test_figures_that_nobody_knows_are_no_panel() -> None:
+    """Cells without streets have no figures: a table without rows, with all its columns."""
+    empty = city().assign(population=NAN, no_network=True)
+    for column in [c for c in empty.columns if c.startswith("walk_")]:
+        empty[column] = NAN
+    panel = resolution_panel({9: empty, 8: empty})
+    known = panel[panel["spread"].notna()]
+    assert list(panel.columns) == ["mode", "category", "figure", "r8", "r9", "spread"]
+    assert (known["spread"] == 0).all()
+    assert len(panel) == len(known)

@@ -92,6 +92,32 @@ class TestCandidates:
         )  # 8 m wide by default, half a metre off the kerb
         assert ((across > 0) == (arm["side"] == "left").to_numpy()).all()
 
+    @pytest.mark.parametrize("arm", ["AC", "BC", "CD", "CE"])
+    def test_places_stand_across_the_street_whichever_way_it_runs(self, arm: str) -> None:
+        drawn = town(CROSS)
+        rule = KerbRule(spacing_m=10, junction_clearance_m=10, offset_m=0.5)
+        points = street_side_candidates(drawn.network, rule).points
+        points = points[points["street"] == drawn.street[arm]]
+        plane = local_metres(drawn.network)
+        n, (u, v) = drawn.network, (drawn.vertex[x] for x in arm)
+        ends = plane.project(np.column_stack([n.lon[[u, v]], n.lat[[u, v]]]))
+        along = (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0]))
+        offset = plane.project(points[["lon", "lat"]].to_numpy()) - ends[0]
+        across, ahead = offset @ np.array([-along[1], along[0]]), offset @ along
+        side = np.where(points["side"] == "left", 4.5, -4.5)
+        assert across == pytest.approx(side, abs=0.03)
+        assert ahead == pytest.approx(
+            points["fraction"].to_numpy() * np.hypot(*(ends[1] - ends[0])), abs=0.03
+        )
+
+    def test_a_place_at_just_the_clearance_stays(self) -> None:
+        """Arms of 50 m with places at 12.5 and 37.5 m from their beginning: a clearance of 12.5 m takes none."""
+        drawn = town(CROSS)
+        for clearance, gone in ((12.4, 0), (12.6, 8)):
+            rule = KerbRule(spacing_m=25, junction_clearance_m=clearance, offset_m=0.0)
+            found = street_side_candidates(drawn.network, rule)
+            assert (len(found.points), found.rejected.get("near_junction", 0)) == (16 - gone, gone)
+
     def test_dead_ends_and_bends_are_no_junctions(self) -> None:
         drawn = town("A----B\n     |\n     |\n     C")
         found = street_side_candidates(

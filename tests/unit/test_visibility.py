@@ -154,3 +154,26 @@ def test_a_line_shortens_every_distance_that_it_can() -> None:
     for k in range(n):
         expected = np.minimum(expected, expected[:, [k]] + expected[[k]])
     assert distance == pytest.approx(expected)
+
+
+def test_ways_along_the_boundary_go_both_ways_round() -> None:
+    """The outer ring, of 6 + 4 + 2 + 2 + 2 + 2 + 2 + 4 m, with points at corners 0, 2 and 6, one inside."""
+    x, y = rings()
+    places = np.array([6, -1, 0, 2, 9])  # (2, 4), inside, (0, 0), (6, 4), a corner of the pond
+    distance = np.full((5, 5), np.inf)
+    np.fill_diagonal(distance, 0)
+    visibility._along_boundary(distance, places, x, y, STARTS)
+    expected = np.full((5, 5), np.inf)
+    np.fill_diagonal(expected, 0)
+    expected[2, 3] = expected[3, 2] = 6 + 4
+    expected[0, 2] = expected[2, 0] = 2 + 4
+    expected[0, 3] = expected[3, 0] = 2 + 2 + 2 + 2
+    assert distance == pytest.approx(expected), (
+        "alone on its ring, the corner of the pond has no way to itself"
+    )
+    two = np.where(np.eye(2), 0.0, np.inf)
+    visibility._along_boundary(two, np.array([8, 10]), x, y, STARTS)
+    assert two[0, 1] == two[1, 0] == pytest.approx(2.0), "round the pond"
+    short = np.where(np.eye(2), 0.0, 1.5)
+    visibility._along_boundary(short, np.array([8, 10]), x, y, STARTS)
+    assert short[0, 1] == 1.5, "a shorter way stays"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import shapely
 
-from engine.cells import cell_centres, cell_polygons, cells_in_area, street_pieces
+from engine.cells import _clip_to_rings, cell_centres, cell_polygons, cells_in_area, street_pieces
 from engine.errors import InputError
 from tests.towns import Town, town
 
@@ -151,3 +151,34 @@ def test_a_cell_at_a_junction_may_leave_by_any_street() -> None:
     for street, at in zip(pieces.street[point], pieces.start[point], strict=True):
         if street == t.street["AB"]:
             assert at == 0.0  # described by the end that the street enters
+
+
+def test_segments_are_clipped_to_rings_of_any_number_of_sides() -> None:
+    """Against shapely: a triangle, a pentagon and a hexagon, through, along, into, out of and past them."""
+    shapes = [
+        shapely.Polygon([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, n, endpoint=False)])
+        for n in (3, 5, 6)
+    ]
+    corners = np.concatenate([shapely.get_coordinates(s) for s in shapes])
+    owner = np.repeat(np.arange(3), [4, 6, 7])
+    rng = np.random.default_rng(4)
+    ends = [
+        *rng.uniform(-1.6, 1.6, (60, 2, 2)),
+        [(-2, 0), (2, 0)],
+        [(0, 0), (0.1, 0.1)],
+        [(-3, 2), (3, 2)],
+        [(0, 0), (5, 0)],
+    ]
+    begin, end = (np.repeat(np.array([e[i] for e in ends], dtype=float), 3, axis=0) for i in (0, 1))
+    cell = np.tile(np.arange(3), len(ends))
+    low, high = _clip_to_rings(begin, end, corners, owner, cell)
+    inside = 0
+    for k in range(len(cell)):
+        line = shapely.LineString([begin[k], end[k]])
+        part = shapely.intersection(line, shapes[cell[k]])
+        assert max(high[k] - low[k], 0.0) * line.length == pytest.approx(part.length, abs=1e-9)
+        if part.length > 0:
+            inside += 1
+            middle = begin[k] + (low[k] + high[k]) / 2 * (end[k] - begin[k])
+            assert shapely.distance(part, shapely.Point(middle)) < 1e-9
+    assert inside > 60

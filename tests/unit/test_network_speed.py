@@ -12,6 +12,8 @@ import shapely
 from engine.errors import InputError
 from engine.network.profile import MajorRoads, ModeProfile
 from engine.network.speed import parse_count, parse_duration, parse_limit, parse_width
+from engine.network.stress import _lanes_a_direction
+from engine.network.tags import TagColumns
 from tests.osm_town import build, milliseconds, seconds
 
 MPH = 1.609344
@@ -306,3 +308,32 @@ def test_attributes_ride_along() -> None:
     assert bool(street["oneway"]) and bool(street["origin_ok"]) and not street["is_steps"]
     assert bool(steps["is_steps"]) and bool(steps["tunnel"]) and not steps["origin_ok"]
     assert pd.isna(steps["name"]) and np.isnan(steps["width_m"])
+
+
+@pytest.mark.parametrize(
+    ("tags", "lanes"),
+    [
+        ({"highway": "residential"}, 0),
+        ({"highway": "residential", "lanes": "1"}, 0),
+        ({"highway": "residential", "lanes": "2"}, 0),  # quiet streets have no marked lanes up to two
+        ({"highway": "residential", "lanes": "3"}, 2),
+        ({"highway": "secondary"}, 1),
+        ({"highway": "tertiary_link"}, 1),
+        ({"highway": "trunk_link"}, 1),
+        ({"highway": "primary"}, 2),
+        ({"highway": "motorway"}, 2),
+        ({"highway": "secondary", "lanes": "1"}, 1),  # half a lane is one
+        ({"highway": "secondary", "lanes": "2"}, 1),
+        ({"highway": "secondary", "lanes": "2", "oneway": "yes"}, 2),
+        ({"highway": "secondary", "lanes": "2", "oneway": "-1"}, 2),
+        ({"highway": "secondary", "lanes": "2", "junction": "roundabout"}, 2),
+        ({"highway": "secondary", "lanes": "1", "oneway": "yes"}, 1),
+        ({"highway": "secondary", "lanes": "3"}, 2),
+        ({"highway": "primary", "lanes": "6"}, 3),
+        ({"highway": "primary", "lanes": "9"}, 3),
+        ({"highway": "primary", "lanes": "4", "lane_markings": "no"}, 0),
+        ({"highway": "primary", "lanes": "many"}, 2),
+    ],
+)
+def test_lanes_a_direction(tags: dict[str, str], lanes: int) -> None:
+    assert _lanes_a_direction(TagColumns(pd.DataFrame([tags, {"highway": "path"}]))).tolist() == [lanes, 0]

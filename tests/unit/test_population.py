@@ -172,6 +172,8 @@ def test_a_part_of_a_person_is_one_and_nobody_is_none() -> None:
         np.array([[0.25, 0.0], [-0.0, 2.0]]), transform=Affine(1, 0, 0, 0, -1, 0), crs=2154
     )
     assert pixels["population"].tolist() == [0.25, 2.0]
+    whole = shapely.box([0, 1], [-1, -2], [1, 2], [0, -1])
+    assert shapely.equals(pixels.geometry.to_numpy(), whole).all()
     with pytest.raises(InputError, match=r"holds -0\.25 persons"):
         raster_polygons(np.array([[-0.25]]), transform=Affine(1, 0, 0, 0, -1, 0), crs=2154)
 

@@ -192,6 +192,13 @@ class TestLaying:
         view = city()[0].streets["walk"].after(built)
         assert seconds(view, view.n_vertices - 2, t.vertex["A"]) == pytest.approx(18.0, abs=0.03)
 
+    def test_a_new_street_has_its_name_and_its_stress(self) -> None:
+        ends = ((2.5, 0.5), (2.5, 3.5))
+        assert self.lay(*ends, name="Quay link", lts=3).attributes == {
+            "highway": "proposed", "name": "Quay link", "lts": 3,
+        }  # fmt: skip
+        assert self.lay(*ends).attributes["name"] == "proposed"
+
     def test_a_part_takes_no_more_than_its_share(self) -> None:
         _, t = city()
         built = self.lay((3.3333, 0.2), (3.3333, 3.8))

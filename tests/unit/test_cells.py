@@ -155,10 +155,9 @@ def test_a_cell_at_a_junction_may_leave_by_any_street() -> None:
 
 def test_segments_are_clipped_to_rings_of_any_number_of_sides() -> None:
     """Against shapely: a triangle, a pentagon and a hexagon, through, along, into, out of and past them."""
-    shapes = [
-        shapely.Polygon([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, n, endpoint=False)])
-        for n in (3, 5, 6)
-    ]
+    turns = {n: np.arange(n) * 2 * np.pi / n for n in (3, 5, 6)}
+    size = {3: 1.0, 5: 0.4, 6: 0.7}  # no side of the next ring may cut the one before
+    shapes = [shapely.Polygon(size[n] * np.column_stack([np.cos(a), np.sin(a)])) for n, a in turns.items()]
     corners = np.concatenate([shapely.get_coordinates(s) for s in shapes])
     owner = np.repeat(np.arange(3), [4, 6, 7])
     rng = np.random.default_rng(4)

@@ -9,6 +9,7 @@ import pytest
 
 from engine.network.geodesy import EARTH_RADIUS_M, great_circle, hilbert_order
 from engine.network.plaza import _metres
+from engine.reach import graph
 
 
 def test_the_other_end_of_the_world_is_half_its_circumference_away() -> None:
@@ -66,3 +67,14 @@ def test_the_order_is_hilberts_curve() -> None:
     same = np.zeros(3)
     assert hilbert_order(same, same, np.array([7, 3, 5])).tolist() == [1, 2, 0], "of equals the lowest id"
     assert hilbert_order(same[:0], same[:0], np.empty(0, np.int64)).tolist() == []
+
+
+def test_the_layout_of_searches_follows_the_same_curve() -> None:
+    curve = _hilbert(4)
+    x, y = np.array([(x, y) for y in range(16) for x in range(16)], dtype=float).T
+    for scale, shift in ((1.0, 0.0), (250.0, -4_000.0), (0.01, 1e6)):
+        order = graph.hilbert_order(x * scale + shift, y * scale - shift)
+        found = list(zip(x[order], y[order], strict=True))
+        assert found in (curve, [(b, a) for a, b in curve])
+    assert graph.hilbert_order(np.full(3, 7.0), np.full(3, 8.0)).tolist() == [0, 1, 2]
+    assert graph.hilbert_order(np.empty(0), np.empty(0)).tolist() == []

@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from engine.errors import InputError
 from engine.sites import cover_kernel as kernel
+from engine.sites.cover_cuts import cut_bound
 from engine.sites.exact import TOLERANCE, branch
 from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
 
@@ -21,7 +22,7 @@ WHOLE = float(2**51)
 LIGHT_TOUCH = 1000.0
 """Entries that a site touches when it comes or goes, up to which all rounds are searched."""
 HARD_GAP = 0.01
-"""Where the proven gap stays above this share, three times as many rounds are searched."""
+"""Where the proven gap stays above this share, three times as many rounds are searched, and the bound gets cuts."""
 
 
 class Reduced(NamedTuple):
@@ -103,8 +104,10 @@ def maximal_covering(
     fixed = check_locked(locked, matrix.shape[0])
     forbidden = symmetric(conflicts, matrix.shape[0])
     reduced = reduce_problem(matrix, weight, fixed, forbidden)
-    found, greedy, rounds, bound, steps, envelope = _searched(reduced, count, effort)
+    found, greedy, rounds, bound, steps, envelope, cuts = _searched(reduced, count, effort)
     method = "greedy, exchange search with perturbations; Lagrangian bound"
+    if cuts:
+        method += "; cuts of three demands (HiGHS)"
     value = _value(reduced, found) * reduced.unit
     if effort.exact_nodes and bound > value * (1 + max(effort.gap_target, TOLERANCE)):
         exact = branch(reduced.cover, count, nodes=effort.exact_nodes)
@@ -132,6 +135,7 @@ def maximal_covering(
             "greedy": reduced.baseline + greedy * reduced.unit,
             "rounds": int(rounds),
             "bound_steps": steps,
+            "cuts": cuts,
         },
         envelope=envelope,
     )
@@ -305,6 +309,8 @@ class _Searched(NamedTuple):
     steps: int
     envelope: FloatArray
     """[demand] Bound on the value of 0, 1, 2 … new sites."""
+    cuts: int
+    """Cuts in the last relaxation; 0 where none were needed."""
 
 
 def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
@@ -312,15 +318,16 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
     Search and bound by turns.
 
     A thirtieth of the rounds; all of them where that is not proven; three times as many where the gap is more than
-    `HARD_GAP`.
+    `HARD_GAP`, and cuts where it is still.
     """
     cover, total = reduced.cover, float(reduced.cover.weight.sum())
     found, _, _, _ = kernel.search(cover, np.empty(0, np.int64), count, 0, np.uint64(effort.seed), np.inf)
     if count == 0 or not len(cover.weight):
         whole = np.full(count + 1, reduced.baseline + total * reduced.unit)
-        return _Searched(found, 0.0, 0, 0.0, 0, whole)
+        return _Searched(found, 0.0, 0, 0.0, 0, whole, 0)
     slack = 1e-12 * WHOLE + 0.5 * len(cover.weight)  # rounding of weights to whole ones and of sums of prices
-    price, bound, greedy, done, steps = cover.weight / 2, total, 0.0, 0, 0
+    price, bound, greedy, done, steps, cuts = cover.weight / 2, total, 0.0, 0, 0, 0
+    base = reduced.baseline / reduced.unit
     envelope = np.full(1, total)
     most = _rounds(cover, effort)
     for stage, rounds in enumerate((min(effort.restarts // 30, most), most, 3 * most)):
@@ -339,11 +346,14 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
         envelope = lines if stage == 0 else np.minimum(envelope, lines)
         bound = min(bound, lowest + slack)
         enough = max(effort.gap_target, 0.0 if stage == 0 else HARD_GAP)
-        base = reduced.baseline / reduced.unit
         if bound + base <= (value + base) * (1 + enough + 1e-12):
             break
+    else:
+        target = (value + base) * (1 + max(effort.gap_target, HARD_GAP)) - base - slack
+        tightened = cut_bound(cover, count, most=effort.cut_rounds, target=target)
+        bound, cuts = min(bound, tightened.bound + slack), tightened.cuts
     return _Searched(
-        found, greedy, done, bound * reduced.unit, steps, reduced.baseline + envelope * reduced.unit
+        found, greedy, done, bound * reduced.unit, steps, reduced.baseline + envelope * reduced.unit, cuts
     )
 
 

@@ -109,7 +109,7 @@ def least_regret(
         for t, w in zip(tables, weights, strict=True)
     ]
     effort = effort or Effort()
-    quick = replace(effort, restarts=effort.restarts // 10)  # many problems, each near the last
+    quick = replace(effort, restarts=effort.restarts // 10, cut_rounds=0)  # many problems, each near the last
     sets = [found.chosen for found in alone]
     fixed = alone[0].locked
 

@@ -24,6 +24,9 @@ class Effort:
         takes three times as many where the gap stays above 1 %, the p-median a three-hundredth.
     bound_steps
         Steps of the Lagrangian bound.
+    cut_rounds
+        Linear programs with cuts at most, where the gap is above 1 % without (`engine.sites.cover_cuts`); 0 leaves them
+        out. Read by maximal covering alone.
     exact_nodes
         Nodes of the exact search at the end, which only small problems get (`engine.sites.exact`); 0 leaves it out.
         Read by maximal covering alone.
@@ -35,6 +38,7 @@ class Effort:
 
     restarts: int = 60_000
     bound_steps: int = 2000
+    cut_rounds: int = 6
     exact_nodes: int = 200
     gap_target: float = 0.0
     seed: int = 1

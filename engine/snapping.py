@@ -12,6 +12,7 @@ import pyproj
 import shapely
 
 from engine.errors import InputError
+from engine.network.copies import copies_of
 from engine.network.street_network import StreetNetwork
 
 _TIE_M = 1e-6
@@ -214,6 +215,41 @@ def snap(
     snaps.access_m[kept] = d
     snaps.access_ms[kept] = np.rint(d * 3600.0 / access_speed_kmh)
     return snaps
+
+
+def on_copies(network: StreetNetwork, snaps: Snaps) -> tuple[npt.NDArray[np.int64], Snaps]:
+    """
+    Attach points to the copies of their streets as well.
+
+    Who comes from a restricted turn, or enters a street that is open to its own traffic only, travels on a copy of the
+    street: a place on the street must lie on each of them. Trips that start at a point start on the street itself.
+
+    Parameters
+    ----------
+    network
+        The streets.
+    snaps
+        What `snap` gave on this network.
+
+    Returns
+    -------
+    tuple of numpy.ndarray and Snaps
+        The point of each further row, and the rows; none where the network has no copies.
+    """
+    copies = copies_of(network)
+    found = [
+        (point, *spot)
+        for point in (np.flatnonzero(snaps.accepted) if copies.of or copies.beside else ())
+        for spot in copies.spots(network, int(snaps.street[point]), float(snaps.fraction[point]))
+    ]
+    point = np.array([row[0] for row in found], dtype=np.int64)
+    return point, Snaps(
+        street=np.array([row[1] for row in found], dtype=np.int32),
+        fraction=np.array([row[2] for row in found], dtype=np.float64),
+        access_m=snaps.access_m[point],
+        access_ms=snaps.access_ms[point],
+        reason=snaps.reason[point],
+    )
 
 
 def _usable_streets(

@@ -16,7 +16,7 @@ from engine.reach.cell_times import cell_times
 from engine.reach.destinations import Destinations
 from engine.reach.graph import UNREACHABLE
 from engine.reach.nearest import nearest
-from engine.snapping import Snaps, snap
+from engine.snapping import Snaps, on_copies, snap
 
 _MS = 60_000.0
 
@@ -106,7 +106,14 @@ class Surroundings:
         at = snap(self.network, np.array([[lon, lat]]), max_snap_m=self.max_snap_m)
         if not at.accepted[0]:
             return np.inf
-        return self.mean_with((int(at.street[0]), float(at.fraction[0]), int(at.access_ms[0])))
+        _, more = on_copies(self.network, at)
+        rows = zip(
+            [*at.street.tolist(), *more.street.tolist()],
+            [*at.fraction.tolist(), *more.fraction.tolist()],
+            [*at.access_ms.tolist(), *more.access_ms.tolist()],
+            strict=True,
+        )
+        return self.mean_with(*rows)
 
 
 def _closed(ms: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:

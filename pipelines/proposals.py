@@ -39,7 +39,13 @@ from pipelines.progress import Progress
 from pipelines.rundir import RunDirectory
 from pipelines.steps.context import Context
 from pipelines.steps.measures import further_columns
-from pipelines.steps.opportunities import OpportunityTables, access_points, destinations_for, read_categories
+from pipelines.steps.opportunities import (
+    COPY,
+    OpportunityTables,
+    access_points,
+    destinations_for,
+    read_categories,
+)
 from pipelines.steps.reach import COUNT_CUTOFFS_MIN, DECIMALS, ModeReach, measure
 from pipelines.steps.streets import profile_of
 
@@ -241,7 +247,7 @@ def _unserved(pieces: StreetPieces) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 
 
 def _place_view(places: OpportunityTables, category: npt.NDArray[np.int32]) -> PlaceView:
-    table, access = places.places, places.access
+    table, access = places.places, places.access[places.access["kind"] != COPY]
     xy = shapely.get_coordinates(access.geometry.to_numpy()).reshape(-1, 2)
     of = access["place"].to_numpy()
     starts = np.searchsorted(of, np.arange(len(table) + 1))

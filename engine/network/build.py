@@ -13,6 +13,7 @@ import shapely
 from engine.network.access import WayAccess, way_access
 from engine.network.attributes import has_parking, way_attributes
 from engine.network.barrier import arrival_delay_s, closed_nodes
+from engine.network.destination import keep_to_own_traffic, own_traffic
 from engine.network.geodesy import great_circle, hilbert_order
 from engine.network.junction import TURN, Nodes, Streets, cut_at
 from engine.network.plaza import Crossings, is_area_way, plaza_crossings
@@ -86,6 +87,7 @@ def build_network(
         way_id = extract.ways["way_id"].to_numpy(np.int64)
         nodes, streets, dropped["turn_restrictions"] = restrict_turns(nodes, streets, turns, way_id=way_id)
         streets = _with_streets_for_copies(streets, _main(nodes, streets.u, streets.v, streets).inside)
+        nodes, streets, dropped["own_traffic_only"] = _own_traffic(nodes, streets, ways)
     return _network(
         extract, profile, _Made(nodes, segments, runs, streets), ways=ways, height=height, dropped=dropped
     )
@@ -368,6 +370,18 @@ def _with_streets_for_copies(streets: Streets, kept: BoolArray) -> Streets:
     return streets._replace(kind=kind).take(kept)
 
 
+def _own_traffic(nodes: Nodes, streets: Streets, ways: _Ways) -> tuple[Nodes, Streets, dict[str, float]]:
+    """Keep through traffic out of ``destination`` streets and what lies behind them; kilometres of both."""
+    tagged = ways.access.destination[streets.u_way]
+    only = own_traffic(len(nodes.node_id), streets, tagged)
+    drawn = streets.kind == STREET
+    km = {
+        name: round(float(streets.length_m[drawn & which].sum()) / 1000, 3)
+        for name, which in (("km_tagged", only & tagged), ("km_behind", only & ~tagged))
+    }
+    return *keep_to_own_traffic(nodes, streets, only), km
+
+
 def _streets(segments: Segments, runs: Chains) -> Streets:
     """One street a run of segments."""
     first, last = runs.order[runs.offsets[:-1]], runs.order[runs.offsets[1:] - 1]
@@ -434,7 +448,7 @@ def _table(streets: Streets, u: npt.NDArray[np.int32], v: npt.NDArray[np.int32],
     names = ways.table.columns.drop("osm_way")
     carried = {name: ways.table[name].array.take(streets.u_way) for name in names}
     carried["area_crossing"] = streets.kind == CROSSING
-    carried["turn_copy"] = streets.kind == TURN
+    carried["copy"] = streets.kind == TURN
     # lines across a square say how to cross it; their number follows its corners, so they weigh on no cell's mean
     carried["origin_ok"] = np.asarray(carried["origin_ok"]) & (streets.kind == STREET)
     return pd.DataFrame({**own, **carried})

@@ -52,7 +52,7 @@ def quality_report(extract: OsmExtract, network: StreetNetwork) -> dict[str, Any
     tags = TagColumns(extract.ways)
     areas = extract.ways["way_id"].to_numpy()[is_area_way(tags) | (extract.ways["area_of"] > 0).to_numpy()]
     outlines = np.isin(network.streets["osm_way"].to_numpy(), areas) & ~lines
-    streets = network.streets[~(lines | outlines | network.streets["turn_copy"].to_numpy(bool))]
+    streets = network.streets[~(lines | outlines | network.streets["copy"].to_numpy(bool))]
     km = streets["length_m"].to_numpy(np.float64) / 1000
     total = float(km.sum())
     by_class = pd.Series(km).groupby(streets["highway"].fillna("?").to_numpy(dtype=object)).sum()
@@ -85,7 +85,7 @@ def _gaps(extract: OsmExtract, network: StreetNetwork) -> dict[str, Any]:
         dead[vertices[lifted]] = False
     dead &= np.isin(network.node_id, extract.node_id) & ~np.isin(network.node_id, _known_ends(extract))
     ends = np.flatnonzero(dead)
-    drawn = ~(network.streets["turn_copy"] | network.streets["area_crossing"]).to_numpy(bool)
+    drawn = ~(network.streets["copy"] | network.streets["area_crossing"]).to_numpy(bool)
     ground = np.flatnonzero(~lifted & drawn)
     if not len(ends) or not len(ground):
         return {"number": 0, "nearest": []}

@@ -177,7 +177,7 @@ def _placed(
     operations: dict[str, Operation] = {}
     missed = []
     for mode, view in standing.streets.items():
-        snaps = view.index.snap(access, max_snap_m=standing.max_snap_m, mode=mode)
+        snaps = view.on_copies(view.index.snap(access, max_snap_m=standing.max_snap_m, mode=mode))
         operations[mode] = PlaceAdded(category, 1.0 if capacity is None else capacity, snaps)
         if not snaps.accepted.any():
             missed.append(mode)
@@ -360,8 +360,15 @@ def _some(edit: Edit, meant: Sequence[str]) -> None:
 
 
 def _chosen(edit: StreetChoice, view: StreetView) -> npt.NDArray[np.int64]:
-    """Streets that an edit means in one mode, in order."""
-    candidates = np.flatnonzero(view.open)
+    """Streets that an edit means in one mode, in order; copies of them go with them."""
+    chosen = _drawn_chosen(edit, view)
+    copies = [copy for street in chosen.tolist() for copy in view.same(street)]
+    return np.sort(np.concatenate([chosen, np.array(copies, dtype=np.int64)]))
+
+
+def _drawn_chosen(edit: StreetChoice, view: StreetView) -> npt.NDArray[np.int64]:
+    """Streets on the ground that an edit means."""
+    candidates = np.flatnonzero(view.open & view.drawn)
     if edit.osm_way:
         candidates = candidates[np.isin(view.attribute("osm_way", missing=0)[candidates], edit.osm_way)]
     if edit.geometry is None:
@@ -451,6 +458,8 @@ def _changed(edit: ChangeStreet, standing: Standing, mode: str, streets: npt.NDA
             else with_line == (edit.direction == "forward")
         )
         comes = np.full(len(streets), True) if edit.direction == "both" else ~goes
+        copy = ~view.drawn[streets]  # what no turn led into before, none leads into now
+        goes, comes = goes & ~(copy & (forward < 0)), comes & ~(copy & (backward < 0))
         forward = np.where(goes, np.where(forward < 0, either, forward), NO_WAY)
         backward = np.where(comes, np.where(backward < 0, either, backward), NO_WAY)
     return Retime(streets, forward.astype(np.int32), backward.astype(np.int32), _new_lts(edit, view, streets))
@@ -541,7 +550,7 @@ def _inside(edit: SpeedArea, view: StreetView) -> npt.NDArray[np.int64]:
     """Streets whose middle lies in the area and that do not keep their own limit."""
     area = shapely.transform(edit.shape, view.index.plane.project)
     near = view.index.near(area, 0.0)[0]
-    near = near[view.open[near]]
+    near = near[view.open[near] & ((view.length_m[near] > 0) | view.drawn[near])]
     lines = np.array([view.index.line(int(s)) for s in near], dtype=object)
     inside = near[_middle_in(area, lines)]
     if edit.keep_highway is None:

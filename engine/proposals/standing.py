@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.network.copies import Spot, copies_of
 from engine.network.street_network import NO_WAY, StreetNetwork
 from engine.proposals.operation import Build, Operation, PlaceRemoved, PlaceResized, Retime
 from engine.proposals.street_index import StreetIndex
+from engine.snapping import Snaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +82,48 @@ class StreetView:
         own = self.network.streets[name].to_numpy()
         found = own[np.maximum(self.root, 0)]
         return np.asarray(np.where(self.root >= 0, found, missing) if (self.root < 0).any() else found)
+
+    @property
+    def drawn(self) -> npt.NDArray[np.bool_]:
+        """Streets on the ground: not the copies that rules of turning and passing need."""
+        return ~self.attribute("copy", missing=False).astype(bool)
+
+    def same(self, street: int) -> list[int]:
+        """Open rows that are one street on the ground with this one, itself left out: the street first, then copies."""
+        known = copies_of(self.network)
+        root = int(self.root[street])
+        if root < 0 or int(known.street[root]) not in known.of:
+            return []
+        whole = int(known.street[root])
+        rows = np.flatnonzero(np.isin(self.root, (whole, *known.of[whole])) & self.open)
+        line = self.coords(street).tobytes()
+        return [row for row in rows.tolist() if row != street and self.coords(row).tobytes() == line]
+
+    def on_copies(self, snaps: Snaps) -> Snaps:
+        """Snaps with further rows for the copies of their streets, as in `engine.snapping.on_copies`."""
+        known = copies_of(self.network)
+        base = len(self.index.base)
+        rows = []
+        for point in np.flatnonzero(snaps.accepted).tolist():
+            street, fraction = int(snaps.street[point]), float(snaps.fraction[point])
+            if fraction in (0.0, 1.0):
+                vertex = int((self.u if fraction == 0.0 else self.v)[street])
+                spots = [
+                    spot
+                    for spot in known.beside.get(vertex, ())
+                    if spot.street < base and self.open[spot.street]
+                ]
+            else:
+                spots = [Spot(copy, fraction) for copy in self.same(street)]
+            rows += [(point, *spot) for spot in spots]
+        at = [*range(len(snaps.street)), *(row[0] for row in rows)]
+        return Snaps(
+            street=np.append(snaps.street, [row[1] for row in rows]).astype(np.int32),
+            fraction=np.append(snaps.fraction, [row[2] for row in rows]),
+            access_m=snaps.access_m[at],
+            access_ms=snaps.access_ms[at],
+            reason=snaps.reason[at],
+        )
 
     def coords(self, street: int) -> npt.NDArray[np.float64]:
         """[deg] The line of a street."""

@@ -110,7 +110,8 @@ def joints(
             found.append(_joint(view, along, int(snapped.street[0]), float(snapped.fraction[0])))
     if connect == "all":
         for street in view.index.near(drawn, 0.0)[0]:
-            found += _crossings(view, drawn, int(street))
+            if view.drawn[street]:
+                found += _crossings(view, drawn, int(street))
     kept: list[Joint] = []
     for joint in sorted(found):
         if kept and joint.along_m - kept[-1].along_m <= _SAME_M:
@@ -206,16 +207,29 @@ def _cut(draft: _Draft, at: Sequence[Joint]) -> list[int]:
         number = {f: draft.vertex(p) for f, p in zip(fractions, points, strict=True)}
         for f, i in cuts[street]:
             vertices[i] = number[f]
-        ends = [int(view.u[street]), *(number[f] for f in fractions), int(view.v[street])]
-        bounds = [0.0, *fractions, 1.0]
-        parts = []
-        for k, coords in enumerate(pieces):
-            share = bounds[k + 1] - bounds[k]
-            times = [_share(int(t[street]), share, up=False) for t in (view.forward_ms, view.backward_ms)]
-            row = (ends[k], ends[k + 1], times[0], times[1], float(view.length_m[street]) * share, street)
-            parts.append(Segment(draft.street(row, coords), bounds[k], bounds[k + 1]))
-        draft.replaced[street] = tuple(parts)
+        for row in (street, *view.same(street)):
+            _cut_one(draft, row, fractions, [number[f] for f in fractions], pieces)
     return vertices
+
+
+def _cut_one(
+    draft: _Draft,
+    street: int,
+    fractions: Sequence[float],
+    vertices: Sequence[int],
+    pieces: Sequence[npt.NDArray[np.float64]],
+) -> None:
+    """Replace a street by its parts between some vertices."""
+    view = draft.view
+    ends = [int(view.u[street]), *vertices, int(view.v[street])]
+    bounds = [0.0, *fractions, 1.0]
+    parts = []
+    for k, coords in enumerate(pieces):
+        share = bounds[k + 1] - bounds[k]
+        times = [_share(int(t[street]), share, up=False) for t in (view.forward_ms, view.backward_ms)]
+        row = (ends[k], ends[k + 1], times[0], times[1], float(view.length_m[street]) * share, street)
+        parts.append(Segment(draft.street(row, coords), bounds[k], bounds[k + 1]))
+    draft.replaced[street] = tuple(parts)
 
 
 def _share(time_ms: int, share: float, *, up: bool) -> int:
@@ -300,7 +314,8 @@ def close_streets(view: StreetView, streets: Sequence[int]) -> Build:
     Close streets at their middle.
 
     Whoever lives or trades on one leaves and arrives by either end; nobody passes. A one-way street is closed at
-    its entry: who is on it leaves as before. Parts take whole milliseconds rounded up, so that nobody gets faster.
+    its entry: who is on it leaves as before; a one-way copy of a street is closed where the street is. Parts take whole
+    milliseconds rounded up, so that nobody gets faster.
 
     Raises
     ------
@@ -315,7 +330,8 @@ def close_streets(view: StreetView, streets: Sequence[int]) -> Build:
         if forward < 0 and backward < 0:
             msg = f"street {street} of the {view.network.mode} network is closed already"
             raise InputError(msg)
-        if forward >= 0 and backward >= 0:
+        rows = [street, *(() if view.drawn[street] else view.same(street))]
+        if all((time[rows] >= 0).any() for time in (view.forward_ms, view.backward_ms)):
             pieces, (middle,) = split_line(view, street, [0.5])
             times = (_share(forward, 0.5, up=True), _share(backward, 0.5, up=True))
             near = draft.street((u, draft.vertex(middle), *times, length / 2, street), pieces[0])

@@ -10,6 +10,7 @@ import shapely
 
 from engine.cells import StreetPieces, cell_polygons
 from engine.errors import InputError
+from engine.network.copies import copies_of
 from engine.network.street_network import StreetNetwork
 from engine.reach.compiled import inner, kernel
 from engine.reach.graph import UNREACHABLE, reach_graph
@@ -97,8 +98,28 @@ def reached_streets(network: StreetNetwork, origin: Snaps, *, limit_ms: int) -> 
         )  # fmt: skip
         at_vertex[graph.vertex[found]] = scratch.time_ms[found] + walk
         scratch.time_ms[found] = UNREACHABLE
-    order = np.argsort(out[0][:number], kind="stable")
-    return ReachedStreets(out[0][order], out[1][order], out[2][order], at_vertex, limit_ms)
+    parts = _on_the_ground(network, out[0][:number], out[1][:number], out[2][:number])
+    return ReachedStreets(*parts, at_vertex, limit_ms)
+
+
+def _on_the_ground(
+    network: StreetNetwork, street: npt.NDArray[np.int32], start: FloatArray, stop: FloatArray
+) -> tuple[npt.NDArray[np.int32], FloatArray, FloatArray]:
+    """Sort parts by street; those on copies of a street are parts of the street, and parts that overlap are one."""
+    own = copies_of(network).street[street]
+    street, start, stop, own = street[own >= 0], start[own >= 0], stop[own >= 0], own[own >= 0]
+    copied = np.isin(own, own[own != street])
+    order = np.lexsort((np.where(copied, start, 0.0), own))
+    street, start, stop, copied = own[order], start[order], stop[order], copied[order]
+    kept = np.ones(len(street), dtype=bool)
+    last = -1
+    for i in np.flatnonzero(copied).tolist():
+        if last >= 0 and street[last] == street[i] and start[i] <= stop[last]:
+            stop[last] = max(stop[last], stop[i])
+            kept[i] = False
+        else:
+            last = i
+    return street[kept], start[kept], stop[kept]
 
 
 @kernel

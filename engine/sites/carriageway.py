@@ -23,7 +23,7 @@ MEDIAN_M = 25.0
 def real_streets(network: StreetNetwork) -> BoolArray:
     """True for streets that lie on the ground: not the copies made for turns, not the lines drawn across squares."""
     real = np.ones(len(network.streets), bool)
-    for column in ("turn_copy", "area_crossing"):
+    for column in ("copy", "area_crossing"):
         if column in network.streets:
             real &= ~network.streets[column].fillna(False).to_numpy(bool)
     return real

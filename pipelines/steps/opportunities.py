@@ -21,7 +21,7 @@ from engine.places.category import Category, parse_taxonomy
 from engine.places.entrance import park_entrances, streets_inside
 from engine.places.extract import find_places
 from engine.reach.destinations import Destinations
-from engine.snapping import Snaps, snap
+from engine.snapping import Snaps, on_copies, snap
 from pipelines.config import FileSource, Mode
 from pipelines.errors import ConfigError
 from pipelines.resources import configs_folder
@@ -103,7 +103,8 @@ class OpportunityTables:
         ``opportunities.parquet``.
     access
         ``access_points.parquet``: ``place`` (row of `places`), ``kind`` and, for each mode,
-        ``{mode}_street``, ``{mode}_fraction``, ``{mode}_access_m``, ``{mode}_access_ms``.
+        ``{mode}_street``, ``{mode}_fraction``, ``{mode}_access_m``, ``{mode}_access_ms``. Rows of the kind `COPY`
+        repeat a point of the place for the copies of its street in one mode.
     """
 
     categories: list[str]
@@ -118,6 +119,10 @@ class OpportunityTables:
             gpd.read_parquet(artifact.file("opportunities.parquet")),
             gpd.read_parquet(artifact.file("access_points.parquet")),
         )
+
+
+COPY = "copy"
+"""Kind of the rows that repeat an access point for the copies of its street."""
 
 
 def destinations_for(tables: OpportunityTables, mode: str) -> Destinations:
@@ -178,7 +183,7 @@ def opportunities_artifact(
         places["seen"] = last_seen(places["sources"], features)
         write_parquet(places, folder / "opportunities.parquet")
         write_parquet(access, folder / "access_points.parquet")
-        parks = parks_table(places, access)
+        parks = parks_table(places, access[access["kind"] != COPY])
         if len(parks):
             export_table(parks, folder / "parks.csv", form="csv", layer="parks")
         return {
@@ -300,7 +305,12 @@ def attach(
     *,
     max_snap_m: float,
 ) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
-    """Snap every access point to every network; a place is snapped where one of its access points is."""
+    """
+    Snap every access point to every network; a place is snapped where one of its access points is.
+
+    A point on a street that a network holds more than once (behind a restricted turn, or open to its own traffic only)
+    has a further row for each copy, of the kind `COPY`.
+    """
     places, access = places.copy(), ways_in.table.copy()
     lon_lat = shapely.get_coordinates(access.geometry.to_numpy()).reshape(-1, 2)
     places["no_entrance"] = ~np.isin(np.arange(len(places)), access["place"].to_numpy())
@@ -309,19 +319,41 @@ def attach(
         [f"no entrance: {ways_in.flagged[row]}"] if row in ways_in.flagged else []
         for row in range(len(places))
     ]
+    copied: list[pd.DataFrame] = []
     for mode, network in networks.items():
         snaps = snap(network, lon_lat, max_snap_m=max_snap_m)
-        access[f"{mode}_street"] = snaps.street
-        access[f"{mode}_fraction"] = snaps.fraction
-        access[f"{mode}_access_m"] = snaps.access_m
-        access[f"{mode}_access_ms"] = snaps.access_ms
+        access = access.assign(**_columns(mode, snaps))
+        point, more = on_copies(network, snaps)
+        copied.append(ways_in.table.iloc[point].assign(kind=COPY, **_columns(mode, more)))
         ok = np.zeros(len(places), dtype=bool)
         ok[access["place"].to_numpy()[snaps.accepted]] = True
         places[f"snapped_{mode}"] = ok
         for row, why in _first_reasons(access["place"].to_numpy(), snaps, ok).items():
             reasons[row].append(f"{mode}: {why}")
     places["reason"] = ["; ".join(r) for r in reasons]
-    return places, access
+    return places, _with_rows(access, [rows for rows in copied if len(rows)], list(networks))
+
+
+def _columns(mode: str, snaps: Snaps) -> dict[str, npt.NDArray[Any]]:
+    """What the table of access points says of one mode."""
+    return {
+        f"{mode}_street": snaps.street,
+        f"{mode}_fraction": snaps.fraction,
+        f"{mode}_access_m": snaps.access_m,
+        f"{mode}_access_ms": snaps.access_ms,
+    }
+
+
+def _with_rows(access: gpd.GeoDataFrame, more: list[pd.DataFrame], modes: list[Mode]) -> gpd.GeoDataFrame:
+    """Access points with further rows of single modes: they attach to no street of the others."""
+    if not more:
+        return access
+    table = pd.concat([access, *more], ignore_index=True)
+    for mode in modes:
+        table[f"{mode}_street"] = table[f"{mode}_street"].fillna(-1).astype(np.int32)
+        table[f"{mode}_fraction"] = table[f"{mode}_fraction"].fillna(0.0)
+        table[f"{mode}_access_ms"] = table[f"{mode}_access_ms"].fillna(0).astype(np.int64)
+    return gpd.GeoDataFrame(table, crs=access.crs).sort_values("place", kind="stable", ignore_index=True)
 
 
 def _first_reasons(place: npt.NDArray[np.int32], snaps: Snaps, ok: npt.NDArray[np.bool_]) -> dict[int, str]:

@@ -19,7 +19,7 @@ import osmium
 import osmnx as ox
 import pytest
 
-from engine.network.access import way_access
+from engine.network.access import HIERARCHY, way_access
 from engine.network.build import build_network
 from engine.network.plaza import is_area_way
 from engine.network.profile import ModeProfile
@@ -50,10 +50,15 @@ def only_open_ways(path: Path, mode: str, target: Path) -> Path:
         & (extract.ways["area_of"] == 0)
     )
     ids = set(extract.ways["way_id"][chosen].tolist())
+    quiet = set(extract.ways["way_id"][chosen & access.destination].tolist()) if mode == "street30" else set()
+    keys = HIERARCHY[mode]
     writer = osmium.BackReferenceWriter(str(target), ref_src=str(path), overwrite=True)
     with writer:
         for way in osmium.FileProcessor(str(path), osmium.osm.WAY):
-            if way.id in ids:
+            if way.id in quiet:  # OSMnx lets everybody pass through streets for their own traffic
+                plain = {t.k: t.v for t in way.tags if t.k.split(":")[0] not in keys}
+                writer.add(way.replace(tags=plain | {keys[-1]: "yes"}))
+            elif way.id in ids:
                 writer.add(way)
     return target
 

@@ -126,7 +126,7 @@ def crossing(mode: str, tags: dict[str, str], *, profile: dict[str, object] | No
         ("street30", {"highway": "residential", "junction": "roundabout"}, "direct", "round"),
         ("street30", {"highway": "residential", "junction": "circular", "oneway": "no"}, "direct", "direct"),
         ("street30", {"highway": "residential", "motor_vehicle": "no"}, "round", "round"),
-        ("street30", {"highway": "residential", "motor_vehicle": "destination"}, "direct", "direct"),
+        ("street30", {"highway": "residential", "motor_vehicle": "destination"}, "round", "round"),
         ("street30", {"highway": "residential", "motor_vehicle": "private"}, "round", "round"),
         ("street30", {"highway": "residential", "access": "no", "motorcar": "yes"}, "direct", "direct"),
         ("street30", {"highway": "pedestrian"}, "round", "round"),

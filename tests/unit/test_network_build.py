@@ -335,7 +335,7 @@ def test_a_forbidden_turn_goes_round_and_the_others_stay() -> None:
         assert seconds(network, start, stop) == seconds(plain, start, stop)
     assert network.dropped["turn_restrictions"] == {"applied_no": 1}
     assert (network.node_id < 0).sum() == 1 and (network.node_id == ord("X")).sum() == 1
-    copies = network.streets["turn_copy"]
+    copies = network.streets["copy"]
     assert copies.sum() == 3 and not network.streets["origin_ok"][copies].any()  # to N, to S, and into W
     assert network.length_m[~copies].sum() == pytest.approx(plain.length_m.sum())
 

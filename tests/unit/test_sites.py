@@ -270,7 +270,7 @@ class TestCandidates:
     def test_copies_made_for_turns_are_no_streets(self) -> None:
         drawn = town("A-----B  C-----D")
         rule = KerbRule(spacing_m=30, junction_clearance_m=0, offset_m=1)
-        copied = _with(drawn, turn_copy=[False, True]).network
+        copied = _with(drawn, copy=[False, True]).network
         found = street_side_candidates(copied, rule)
         assert found.rejected == {}
         assert set(found.points["street"]) == {0}

@@ -20,12 +20,6 @@ def push(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
     """Put an entry in; return the arrays and the new size."""
     if size == len(keys):
         keys, slots = longer(keys), longer(slots)
-    return keys, slots, put(keys, slots, size, key, slot)
-
-
-@lean
-def put(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
-    """Put an entry in where there is room; return the new size."""
     at = size
     while at > 0:
         above = (at - 1) >> 1
@@ -36,7 +30,7 @@ def put(keys, slots, size, key, slot):  # type: ignore[no-untyped-def]
         at = above
     keys[at] = key
     slots[at] = slot
-    return size + 1
+    return keys, slots, size + 1
 
 
 @lean

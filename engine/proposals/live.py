@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.errors import InputError
-from engine.proposals.ladder import Room
 from engine.proposals.live_mode import Before, CellChange, Counted, Cutoffs, LiveMode
 from engine.proposals.operation import Operation
 from engine.proposals.scenario import ModeTables
@@ -59,10 +58,9 @@ class Live:
         *,
         ready: Callable[[str], object] = lambda _mode: None,
     ) -> None:
-        room = Room()
         self.modes: dict[str, LiveMode] = {}
         for mode, table in tables.items():
-            self.modes[mode] = LiveMode.of(table, cutoffs, mode=mode, room=room)
+            self.modes[mode] = LiveMode.of(table, cutoffs, mode=mode)
             ready(mode)
         self._done: list[_Done] = []
 

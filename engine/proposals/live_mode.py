@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.proposals.counting import Counting
-from engine.proposals.ladder import Room
 from engine.proposals.layout import Layout, after
 from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
 from engine.proposals.recell import integrated, touched_cells
 from engine.proposals.relabel import relabel
-from engine.proposals.scenario import ModeTables, with_operations
+from engine.proposals.scenario import ModeTables
 from engine.reach.cell_counts import count_units
 from engine.reach.cell_times import cell_times
 from engine.reach.graph import reach_graph
@@ -101,8 +100,8 @@ class LiveMode:
     _journal: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], _Int] | None = None
 
     @classmethod
-    def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str, room: Room) -> LiveMode:
-        """Compute a mode once, by the reach core; modes with one room take turns."""
+    def of(cls, tables: ModeTables, cutoffs: Cutoffs, *, mode: str) -> LiveMode:
+        """Compute a mode once, by the reach core."""
         network, pieces, destinations = tables.network, tables.pieces, tables.destinations
         nearest_field = nearest(network, destinations, k=RANKS, limit_ms=cutoffs.limit_ms)
         times = cell_times(network, pieces, nearest_field, destinations)
@@ -118,7 +117,7 @@ class LiveMode:
             nearest=times.place,
             sums=count_units(network, pieces, destinations, list(cutoffs.counts_ms)).sums,
             counted=layout,
-            counting=Counting(tables, graph.shift, cutoffs.counts_ms, room),
+            counting=Counting(tables, graph.shift, cutoffs.counts_ms),
         )
         live.times[...] = live._minutes(times.mean_ms, times.p90_ms)
         return live
@@ -261,8 +260,6 @@ class LiveMode:
         streets = np.array(sorted(self.stale_streets), dtype=np.int32)
         places = np.array(sorted(self.stale_places), dtype=np.int64)
         difference = self.counting.difference(self.counted, self.layout, streets, places)
-        if difference is None:
-            difference = self._counted_anew() - self.sums
         cells = np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1))
         counted = Counted(cells, self.sums[cells])
         self.sums[cells] += difference[cells]
@@ -277,8 +274,3 @@ class LiveMode:
         self.counted = self.layout
         self.stale_streets.clear()
         self.stale_places.clear()
-
-    def _counted_anew(self) -> _Int:
-        """All counts, by the reach core."""
-        now = with_operations(self.tables, self.operations)
-        return count_units(now.network, now.pieces, now.destinations, list(self.cutoffs.counts_ms)).sums

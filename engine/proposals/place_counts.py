@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.proposals.asking import seed_ms
 from engine.proposals.compiled import lean, lean_kernel
 from engine.reach.contribution import contribution, meeting
 from engine.reach.search import FAR
@@ -31,22 +30,21 @@ def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  
     of_place
         Category of each place.
     scratch
-        (search, street flags, touched slots): what `_ball` writes on, the others as in `recount`.
+        (search, street flags): what `_ball` writes on, and 0 for each street.
     sums
         By bands: what lies within a cutoff but not within the one before, shape (cells, categories, cutoffs).
     """
-    search, flag, (spoilt, was) = scratch
+    search, flag = scratch
     time_ms, found = search[0], search[1]
     for i in range(len(places)):
         place = places[i]
         first, last = view.own.offsets[place], view.own.offsets[place + 1]
         n = _search(place, view, cutoffs[-1], shift, search)
         for a in range(first, last):
-            if flag[view.own.street[a]] == 0:
-                flag[view.own.street[a]] = 2
-                count_street(
-                    place, view.own.street[a], True, view, time_ms, was, spoilt, cutoffs, of_place, sums, sign
-                )
+            s = view.own.street[a]
+            if flag[s] == 0:
+                flag[s] = 1
+                _count(place, s, True, view, time_ms, cutoffs, of_place, sums, sign)
         for j in range(n):
             here = found[j]
             for a in range(view.offsets[here], view.offsets[here + 1]):
@@ -54,7 +52,7 @@ def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  
                 other = view.near[a, 0]
                 if flag[s] != 0 or (other < here and time_ms[other] != FAR):
                     continue  # a street with both ends in reach is taken from the lower slot
-                count_street(place, s, False, view, time_ms, was, spoilt, cutoffs, of_place, sums, sign)
+                _count(place, s, False, view, time_ms, cutoffs, of_place, sums, sign)
         for a in range(first, last):
             flag[view.own.street[a]] = 0
         for j in range(n):
@@ -62,14 +60,18 @@ def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  
 
 
 @lean
-def count_street(place, s, own, view, time_ms, was, spoilt, cutoffs, of_place, sums, sign):  # type: ignore[no-untyped-def]
-    """Add what a place counts for along a street, or take it off; times of spoilt slots are those before."""
+def _count(place, s, own, view, time_ms, cutoffs, of_place, sums, sign):  # type: ignore[no-untyped-def]
+    """Count a street by the times that a search found."""
+    at_u, at_v = np.int64(time_ms[view.ends[s, 0]]), np.int64(time_ms[view.ends[s, 1]])
+    count_street(place, s, own, view, at_u, at_v, cutoffs, of_place, sums, sign)
+
+
+@lean
+def count_street(place, s, own, view, at_u, at_v, cutoffs, of_place, sums, sign):  # type: ignore[no-untyped-def]
+    """Add what a place counts for along a street with given times at its ends, or take it off."""
     ends, rows = view.ends, view.rows
     if rows.offsets[s] == rows.offsets[s + 1]:
         return
-    u, v = ends[s, 0], ends[s, 1]
-    at_u = np.int64(was[u]) if spoilt[u] == 1 else np.int64(time_ms[u])
-    at_v = np.int64(was[v]) if spoilt[v] == 1 else np.int64(time_ms[v])
     if not own:
         rising, falling = lines(at_u, at_v, ends[s, 2], ends[s, 3])
         _along(s, rising, falling, ends[s], 0.0, 1.0, cutoffs, rows, of_place[place], sums, sign)
@@ -120,6 +122,14 @@ def _along(s, rising, falling, ends, left, right, cutoffs, rows, category, sums,
 
 
 @lean
+def seed_ms(view, a, back):  # type: ignore[no-untyped-def]
+    """Time to an access point from the end of its street: u, or v if `back`."""
+    time = view.ends[view.own.street[a], 2 + back]
+    along = np.int64(np.rint(time * view.own.fraction[a]))
+    return view.own.access_ms[a] + (time - along if back else along)
+
+
+@lean
 def _search(place, view, limit_ms, shift, scratch):  # type: ignore[no-untyped-def]
     """Find the times to a place within the limit; return how many slots were reached."""
     ends, own = view.ends, view.own
@@ -131,14 +141,46 @@ def _search(place, view, limit_ms, shift, scratch):  # type: ignore[no-untyped-d
             if ends[own.street[a], 2 + back] >= 0:
                 slot, ms = ends[own.street[a], back], seed_ms(view, a, back)
                 n = _reach(slot, ms, limit_ms, shift, time_ms, found, heads, links, n)
-    return _ball(n, limit_ms, shift, view.offsets, view.near, scratch)
+    return _ball(n, limit_ms, shift, view.offsets, view.near, 1, scratch)
+
+
+@lean_kernel
+def flag_near(slots, view, limit_ms, shift, scratch, near):  # type: ignore[no-untyped-def]
+    """
+    Flag the places that some slots reach within a limit.
+
+    Parameters
+    ----------
+    slots
+        Distinct slots.
+    view
+        A layout, as `View`.
+    limit_ms
+        [ms] The limit; the last part of the way, along the street of a place, does not count.
+    shift, scratch
+        As in `count_places`, the search alone.
+    near
+        Flag of each place.
+    """
+    time_ms, found, heads, links = scratch
+    n = 0
+    for slot in slots:
+        n = _reach(slot, 0, limit_ms, shift, time_ms, found, heads, links, n)
+    n = _ball(n, limit_ms, shift, view.offsets, view.near, 2, scratch)
+    for place in range(len(near)):
+        for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
+            s = view.own.street[a]
+            near[place] |= time_ms[view.ends[s, 0]] != FAR or time_ms[view.ends[s, 1]] != FAR
+    for j in range(n):
+        time_ms[found[j]] = FAR
 
 
 @lean
-def _ball(n, limit_ms, shift, offsets, near, scratch):  # type: ignore[no-untyped-def]
+def _ball(n, limit_ms, shift, offsets, near, way, scratch):  # type: ignore[no-untyped-def]
     """
     Find every slot within a limit of the first `n`; return how many.
 
+    `way` is the column of `near` to go by: 1 for the times to those slots, 2 for the times from them.
     `scratch` is (time, found, heads, links): times `FAR`, heads -1 and links -2 at rest; the caller sets times back.
     """
     time_ms, found, heads, links = scratch
@@ -152,7 +194,7 @@ def _ball(n, limit_ms, shift, offsets, near, scratch):  # type: ignore[no-untype
             links[here, 0] = -2
             base = np.int64(time_ms[here])
             for a in range(offsets[here], offsets[here + 1]):
-                time = near[a, 1]
+                time = near[a, way]
                 if time >= 0:
                     n = _reach(near[a, 0], base + time, limit_ms, shift, time_ms, found, heads, links, n)
     return n

@@ -48,53 +48,59 @@ def relabel(labels, limit_ms, category, of_place, changed, old, new, journal):  
     -------
     Number of slots that were touched.
     """
-    k = labels.shape[1]
-    heap_label, heap_slot, waiting = np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int32), 0
-    emptied = np.empty(1024, dtype=np.int32)
-    n_emptied = 0
-    fresh = np.zeros(k, dtype=np.bool_)
-    touched = 0
-    # suspects: labels that went over what became worse, or over what became faster and may lead there
-    worse = _is_worse(category, of_place, changed, old, new)
-    for i in range(len(changed) if worse else 0):
+    heap, touched = (np.empty(1024, dtype=np.int64), np.empty(1024, dtype=np.int32), np.int64(0)), np.int64(0)
+    fresh = np.zeros(labels.shape[1], dtype=np.bool_)
+    if _is_worse(category, of_place, changed, old, new):
+        heap = _suspects(labels, category, of_place, changed, old, new, heap)
+        heap, emptied, touched = _drop(labels, new, journal, heap)
+        heap = _refill(labels, limit_ms, category, of_place, emptied, new, fresh, heap)
+    heap, touched = _improve(
+        labels, limit_ms, category, of_place, changed, new, fresh, journal, touched, heap
+    )
+    touched = _spread(labels, limit_ms, new, fresh, journal, touched, heap)
+    for i in range(touched):
+        journal[0][journal[1][i]] = -1
+    return touched
+
+
+@inner
+def _suspects(labels, category, of_place, changed, old, new, heap):  # type: ignore[no-untyped-def]
+    """Stack the labels that went over what became worse, or over what became faster and may lead there."""
+    for i in range(len(changed)):
         s = changed[i]
         if s >= len(old[0]):
             continue
-        u, v = old[0][s, 0], old[0][s, 1]
         for back in range(2):
-            tail, head = (v, u) if back else (u, v)
+            tail, head = old[0][s, back], old[0][s, 1 - back]
             was, now = old[0][s, 2 + back], new[0][s, 2 + back]
             if 0 <= was != now:
-                for r in range(k):
+                for r in range(labels.shape[1]):
                     if labels[head, r] != NONE:
-                        heap_label, heap_slot, waiting = _suspect(
-                            labels,
-                            tail,
-                            labels[head, r] + (np.int64(was) << 32),
-                            heap_label,
-                            heap_slot,
-                            waiting,
-                        )
-        for p in range(old[1][s], old[1][s + 1]):
-            if of_place[old[2][p]] != category:
-                continue
-            for back in range(2):
-                label = _seed(old, s, p, back)
-                if label != NONE and not _seeded(new, s, back, label):
-                    heap_label, heap_slot, waiting = _suspect(
-                        labels, v if back else u, label, heap_label, heap_slot, waiting
-                    )
-    while waiting > 0:
-        waiting -= 1
-        here, label = heap_slot[waiting], heap_label[waiting]
+                        heap = _suspect(labels, tail, labels[head, r] + (np.int64(was) << 32), heap)
+            for p in range(old[1][s], old[1][s + 1]):
+                if of_place[old[2][p]] == category:
+                    label = _seed(old, s, p, back)
+                    if label != NONE and not _seeded(new, s, back, label):
+                        heap = _suspect(labels, tail, label, heap)
+    return heap
+
+
+@inner
+def _drop(labels, new, journal, heap):  # type: ignore[no-untyped-def]
+    """Take suspects off, and what hung on them; return the heap, empty, the slots they stood at and their number."""
+    k, touched, size = labels.shape[1], np.int64(0), 0
+    emptied = np.empty(1024, dtype=np.int32)
+    while heap[2] > 0:
+        top = heap[2] - 1
+        label, here, heap = heap[0][top], heap[1][top], (heap[0], heap[1], top)
         at = _find(labels[here], label)
         if at < 0:
             continue
         touched = _note(labels, here, journal, touched)
-        if n_emptied == len(emptied):
+        if size == len(emptied):
             emptied = longer(emptied)
-        emptied[n_emptied] = here
-        n_emptied += 1
+        emptied[size] = here
+        size += 1
         for r in range(at, k - 1):
             labels[here, r] = labels[here, r + 1]
         labels[here, k - 1] = NONE
@@ -103,13 +109,14 @@ def relabel(labels, limit_ms, category, of_place, changed, old, new, journal):  
             for back in range(2):
                 time = new[0][s, 2 + back]
                 if time >= 0 and new[0][s, 1 - back] == here:
-                    tail = new[0][s, back]
-                    heap_label, heap_slot, waiting = _suspect(
-                        labels, tail, label + (np.int64(time) << 32), heap_label, heap_slot, waiting
-                    )
-    # fill the emptied vertices from their neighbours and their own places
-    for i in range(n_emptied):
-        here = emptied[i]
+                    heap = _suspect(labels, new[0][s, back], label + (np.int64(time) << 32), heap)
+    return heap, emptied[:size], touched
+
+
+@inner
+def _refill(labels, limit_ms, category, of_place, emptied, new, fresh, heap):  # type: ignore[no-untyped-def]
+    """Fill emptied slots from their neighbours and their own places; what is filled in is put on the heap."""
+    for here in emptied:
         for a in range(new[5][here], new[5][here + 1]):
             s = new[6][a]
             for back in range(2):
@@ -117,42 +124,50 @@ def relabel(labels, limit_ms, category, of_place, changed, old, new, journal):  
                 if time < 0 or new[0][s, back] != here:
                     continue
                 head = new[0][s, 1 - back]
-                for r in range(k):
-                    if labels[head, r] == NONE:
-                        continue
-                    label = labels[head, r] + (np.int64(time) << 32)
-                    if label >> 32 <= limit_ms and insert(labels[here], fresh, label):
-                        heap_label, heap_slot, waiting = push(heap_label, heap_slot, waiting, label, here)
+                for r in range(labels.shape[1]):
+                    if labels[head, r] != NONE:
+                        label = labels[head, r] + (np.int64(time) << 32)
+                        heap = _insert(labels, here, label, limit_ms, fresh, heap)
                 for p in range(new[1][s], new[1][s + 1]):
-                    if of_place[new[2][p]] != category:
-                        continue
-                    label = _seed(new, s, p, back)
-                    if label != NONE and label >> 32 <= limit_ms and insert(labels[here], fresh, label):
-                        heap_label, heap_slot, waiting = push(heap_label, heap_slot, waiting, label, here)
-    # what became better
-    for i in range(len(changed)):
-        s = changed[i]
+                    if of_place[new[2][p]] == category:
+                        heap = _insert(labels, here, _seed(new, s, p, back), limit_ms, fresh, heap)
+    return heap
+
+
+@inner
+def _insert(labels, slot, label, limit_ms, fresh, heap):  # type: ignore[no-untyped-def]
+    """Let a slot whose labels are written down have one more."""
+    if label != NONE and label >> 32 <= limit_ms and insert(labels[slot], fresh, label):
+        heap = push(heap[0], heap[1], heap[2], label, slot)
+    return heap
+
+
+@inner
+def _improve(labels, limit_ms, category, of_place, changed, new, fresh, journal, touched, heap):  # type: ignore[no-untyped-def]
+    """Offer the ends of changed streets what they lead to now."""
+    for s in changed:
         for back in range(2):
             time = new[0][s, 2 + back]
             if time < 0:
                 continue
             tail, head = new[0][s, back], new[0][s, 1 - back]
-            for r in range(k):
-                if labels[head, r] == NONE:
-                    continue
-                label = labels[head, r] + (np.int64(time) << 32)
-                touched, heap_label, heap_slot, waiting = _offer(
-                    labels, tail, label, limit_ms, fresh, journal, touched, heap_label, heap_slot, waiting
-                )
+            for r in range(labels.shape[1]):
+                if labels[head, r] != NONE:
+                    label = labels[head, r] + (np.int64(time) << 32)
+                    heap, touched = _offer(labels, tail, label, limit_ms, fresh, journal, touched, heap)
             for p in range(new[1][s], new[1][s + 1]):
-                if of_place[new[2][p]] != category:
-                    continue
-                touched, heap_label, heap_slot, waiting = _offer(
-                    labels, tail, _seed(new, s, p, back), limit_ms, fresh, journal, touched, heap_label, heap_slot,
-                    waiting,
-                )  # fmt: skip
-    while waiting > 0:
-        label, here, waiting = pop(heap_label, heap_slot, waiting)
+                if of_place[new[2][p]] == category:
+                    label = _seed(new, s, p, back)
+                    heap, touched = _offer(labels, tail, label, limit_ms, fresh, journal, touched, heap)
+    return heap, touched
+
+
+@inner
+def _spread(labels, limit_ms, new, fresh, journal, touched, heap):  # type: ignore[no-untyped-def]
+    """Spread the labels on the heap as far as they improve anything; return the number of touched slots."""
+    while heap[2] > 0:
+        label, here, waiting = pop(heap[0], heap[1], heap[2])
+        heap = (heap[0], heap[1], waiting)
         if _find(labels[here], label) < 0:
             continue
         for a in range(new[5][here], new[5][here + 1]):
@@ -160,12 +175,10 @@ def relabel(labels, limit_ms, category, of_place, changed, old, new, journal):  
             for back in range(2):
                 time = new[0][s, 2 + back]
                 if time >= 0 and new[0][s, 1 - back] == here:
-                    touched, heap_label, heap_slot, waiting = _offer(
-                        labels, new[0][s, back], label + (np.int64(time) << 32), limit_ms, fresh, journal, touched,
-                        heap_label, heap_slot, waiting,
-                    )  # fmt: skip
-    for i in range(touched):
-        journal[0][journal[1][i]] = -1
+                    longer_label = label + (np.int64(time) << 32)
+                    heap, touched = _offer(
+                        labels, new[0][s, back], longer_label, limit_ms, fresh, journal, touched, heap
+                    )
     return touched
 
 
@@ -232,26 +245,27 @@ def _note(labels, slot, journal, touched):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _offer(labels, slot, label, limit_ms, fresh, journal, touched, heap_label, heap_slot, waiting):  # type: ignore[no-untyped-def]
+def _offer(labels, slot, label, limit_ms, fresh, journal, touched, heap):  # type: ignore[no-untyped-def]
     """Let a slot have a label if that is one of its k best."""
     if label != NONE and label >> 32 <= limit_ms and label < labels[slot, labels.shape[1] - 1]:
         known = touched
         touched = _note(labels, slot, journal, touched)
         if insert(labels[slot], fresh, label):
-            heap_label, heap_slot, waiting = push(heap_label, heap_slot, waiting, label, slot)
+            heap = push(heap[0], heap[1], heap[2], label, slot)
         elif touched > known:
             journal[0][slot] = -1
             touched = known
-    return touched, heap_label, heap_slot, waiting
+    return heap, touched
 
 
 @inner
-def _suspect(labels, slot, label, stack_label, stack_slot, size):  # type: ignore[no-untyped-def]
+def _suspect(labels, slot, label, heap):  # type: ignore[no-untyped-def]
     """Put a label on the stack of suspects if the slot has it."""
+    stack, slots, size = heap
     if _find(labels[slot], label) < 0:
-        return stack_label, stack_slot, size
-    if size == len(stack_label):
-        stack_label, stack_slot = longer(stack_label), longer(stack_slot)
-    stack_label[size] = label
-    stack_slot[size] = slot
-    return stack_label, stack_slot, size + 1
+        return heap
+    if size == len(stack):
+        stack, slots = longer(stack), longer(slots)
+    stack[size] = label
+    slots[size] = slot
+    return stack, slots, size + 1

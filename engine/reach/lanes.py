@@ -149,70 +149,44 @@ def first_one(typing: Any, bits: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def lower_row(typing: Any, times: Any, here: Any, there: Any, time: Any, count: Any) -> Any:
-    """Lower ``times[here:]`` to ``times[there:] + time``, `count` numbers rounded up to whole rows."""
-    signature = types.void(times, types.int64, types.int64, types.int32, types.int64)
+def differ(typing: Any, before: Any, now: Any, here: Any, limit: Any) -> Any:
+    """Tell in which lanes the rows `here` of two sweeps differ by a time within the limit."""
+    signature = types.int64(before, now, types.int64, types.int32)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _lower_from(context, builder, (sig.args[0], sig.args[0]), (args[0], args[0], *args[1:]))
-
-    return signature, generate
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def lower_row_to(typing: Any, mine: Any, times: Any, here: Any, there: Any, time: Any, count: Any) -> Any:
-    """As `lower_row`, with the numbers that are lowered in an array of their own."""
-    signature = types.void(mine, times, types.int64, types.int64, types.int32, types.int64)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _lower_from(context, builder, sig.args[:2], args)
-
-    return signature, generate
-
-
-def _lower_from(context: Any, builder: Any, kinds: Any, args: Any) -> Any:
-    mine, rows = (_data(context, builder, kinds[i], args[i]) for i in (0, 1))
-    plus = _splat(builder, args[4], _ROW)
-    step = ir.Constant(_I64, LANES)
-    with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), args[5], step) as (i, _):
-        here = _chunk(builder, mine, builder.add(args[2], i))
-        there = _chunk(builder, rows, builder.add(args[3], i))
-        found = builder.add(builder.load(there, align=4), plus)
-        builder.store(_lower(builder, builder.load(here, align=4), found), here, align=4)
-    return context.get_dummy_value()
-
-
-def _chunk(builder: Any, base: Any, index: Any) -> Any:
-    """Pointer to sixteen numbers from an index."""
-    return builder.bitcast(builder.gep(base, [index]), _ROW.as_pointer())
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def least_sum(typing: Any, a: Any, i: Any, b: Any, j: Any, count: Any) -> Any:
-    """
-    Give the least of ``a[i + k] + b[j + k]`` for k below `count`, at most `BEYOND`.
-
-    Both arrays are read in whole rows; what lies beyond `count` does not matter.
-    """
-    signature = types.int32(a, types.int64, b, types.int64, types.int64)
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        one, other = (_data(context, builder, sig.args[k], args[k]) for k in (0, 2))
-        nothing = ir.Constant(_ROW, [BEYOND] * LANES)
-        number = ir.Constant(_ROW, list(range(LANES)))
-        best = cgutils.alloca_once(builder, _ROW)
-        builder.store(nothing, best)
-        step = ir.Constant(_I64, LANES)
-        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), args[4], step) as (k, _):
-            x = builder.load(_chunk(builder, one, builder.add(args[1], k)), align=4)
-            y = builder.load(_chunk(builder, other, builder.add(args[3], k)), align=4)
-            left = _splat(builder, builder.trunc(builder.sub(args[4], k), _I32), _ROW)
-            found = builder.select(builder.icmp_signed("<", number, left), builder.add(x, y), nothing)
-            builder.store(_lower(builder, builder.load(best), found), best)
-        reduce = ir.FunctionType(_I32, [_ROW])
-        name = f"llvm.vector.reduce.smin.v{LANES}i32"
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, reduce, name), [builder.load(best)]
+        a, b = (
+            builder.load(_row(builder, _data(context, builder, sig.args[i], args[i]), args[2]), align=4)
+            for i in (0, 1)
         )
+        near = builder.icmp_signed("<=", _lower(builder, a, b), _splat(builder, args[3], _ROW))
+        return _bits(builder, builder.and_(near, builder.icmp_signed("!=", a, b)))
 
     return signature, generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def straddles(typing: Any, times: Any, u: Any, v: Any, forward: Any, backward: Any, cutoff: Any) -> Any:
+    """
+    Tell in which lanes a street lies within a cutoff: bits 0…15 wholly for sure, bits 16…31 perhaps in part.
+
+    The time anywhere on the street is between that of its nearer end and the least of ``t_u + backward`` and
+    ``t_v + forward``.
+    """
+    signature = types.int64(times, types.int64, types.int64, types.int32, types.int32, types.int32)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows = _data(context, builder, sig.args[0], args[0])
+        at_u = builder.load(_row(builder, rows, args[1]), align=4)
+        at_v = builder.load(_row(builder, rows, args[2]), align=4)
+        forward, backward, cutoff = (_splat(builder, args[i], _ROW) for i in (3, 4, 5))
+        most = _lower(builder, builder.add(at_u, backward), builder.add(at_v, forward))
+        wholly = _bits(builder, builder.icmp_signed("<=", most, cutoff))
+        partly = _bits(builder, builder.icmp_signed("<=", _lower(builder, at_u, at_v), cutoff))
+        return builder.or_(wholly, builder.shl(partly, ir.Constant(_I64, LANES)))
+
+    return signature, generate
+
+
+def _bits(builder: Any, lanes: Any) -> Any:
+    """One bit a lane."""
+    return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), _I64)

@@ -105,6 +105,44 @@ def test_every_cell_is_what_a_full_recomputation_gives(demo_run: RunDirectory) -
         assert bench.cells().equals(base.cells), path.name
 
 
+AREA = [[24.9385, 60.1700], [24.9399, 60.1700], [24.9399, 60.1708], [24.9385, 60.1708], [24.9385, 60.1700]]
+
+
+def every_kind(run: RunDirectory) -> dict[str, tuple[dict[str, Any], Any]]:
+    """An edit of each kind that the examples leave out; those of streets change a long one-way street."""
+    places, streets = run.opportunities, run.network("street30").streets
+    ids = places.groupby("category")["id"].first()
+    way = int(streets.loc[streets[streets["backward_ms"] < 0]["length_m"].idxmax(), "osm_way"])
+    change = {"edit": "change_street", "osm_way": way}
+    park = {"edit": "add_amenity", "category": "green"}
+    return {
+        "remove_amenity": ({"edit": "remove_amenity", "id": ids["schools"]}, None),
+        "resize_amenity": ({"edit": "resize_amenity", "id": ids["schools"], "capacity": 900}, None),
+        "park": (park, {"type": "Polygon", "coordinates": [AREA]}),
+        "gates": (park | {"entrances": AREA[:2]}, {"type": "Polygon", "coordinates": [AREA]}),
+        "remove_street": ({"edit": "remove_street", "osm_way": way}, None),
+        "direction": (change | {"direction": "both"}, None),
+        "speed": (change | {"speed_kmh": 12, "modes": ["walk", "bike", "street30"]}, None),
+        "lts": (change | {"lts": 4}, None),
+        "width": (change | {"cycleway": "lane", "width_m": 2.2}, None),
+    }
+
+
+def test_every_other_kind_of_edit_is_what_a_full_recomputation_gives(
+    demo_run: RunDirectory, tmp_path: Path
+) -> None:
+    base = open_base(demo_run, calm=True)
+    bench = Workbench(base)
+    for kind, edit in every_kind(demo_run).items():
+        one = read_proposal(proposal(tmp_path, kind, edit))
+        bench.do(one.edits)
+        now, expected = bench.cells(), recomputed(base, resolve_proposal(base, one))
+        assert now.equals(expected), kind
+        assert now.equals(base.cells) == (kind == "resize_amenity"), kind  # a capacity is no travel time
+        bench.undo()
+        assert bench.cells().equals(base.cells), kind
+
+
 def test_it_is_recomputed_to_the_last_byte(compared: Path, demo_run: RunDirectory, tmp_path: Path) -> None:
     table = check_comparison(compared)
     assert (table["state"] == "ok").all(), table.to_string()

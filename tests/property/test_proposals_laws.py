@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest.mock import patch
-
 import h3
 import numpy as np
 import pytest
@@ -168,16 +166,10 @@ ALL = ("add", "remove", "resize", "retime", "faster", "slower", "cut", "close")
 
 
 @laws
-@given(city(), st.data(), st.booleans())
+@given(city(), st.data())
 def test_any_sequence_of_edits_and_undos_equals_a_full_recomputation(
-    start: dict[str, ModeTables], data: st.DataObject, one_by_one: bool
+    start: dict[str, ModeTables], data: st.DataObject
 ) -> None:
-    """Places that a changed street concerns are counted one by one, or all anew."""
-    with patch("engine.proposals.counting._MOST_ENDS", 256 if one_by_one else 0):
-        _edit_and_compare(start, data)
-
-
-def _edit_and_compare(start: dict[str, ModeTables], data: st.DataObject) -> None:
     live = Live(start, CUTOFFS)
     history = [start]
     for _ in range(data.draw(st.integers(1, 6))):
@@ -288,7 +280,7 @@ def test_a_faster_street_never_worsens_and_a_slower_or_closed_one_never_improves
 
 
 def test_edits_of_a_grid_equal_a_full_recomputation() -> None:
-    """Large enough for branches, separators and ladders of several rows of numbers."""
+    """Large enough for branches, separators and several sweeps."""
     rng = np.random.default_rng(7)
     side = 24
     at = np.arange(side * side)

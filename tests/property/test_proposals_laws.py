@@ -234,8 +234,9 @@ def _counts(live: Live) -> np.ndarray:
     return np.nan_to_num(live.modes["walk"].counts())
 
 
-_A_MS = 1.000001 / 60_000
-"""[min] Places stand at whole milliseconds of a street: where its time changes, they may move by one."""
+_A_MS = 1 / 60_000 + 1.000001e-6
+"""[min] Places stand at whole milliseconds of a street: where its time changes, they may move by one. Both times are
+rounded to six decimals of a minute."""
 
 
 @laws

@@ -12,7 +12,7 @@ import pyarrow as pa
 import shapely
 from pyproj import Geod
 
-from pipelines.cost import TREES, Size, highest_step, peak_mb_of, tile_cells_for
+from pipelines.cost import SITES, Size, highest_step, peak_mb_of, tile_cells_for
 from pipelines.errors import ConfigError
 from pipelines.memory import machine_mb
 from pipelines.quantity import shown_bytes
@@ -67,8 +67,8 @@ class Budget:
             f"{named} {shown_bytes(limit * 1e6)}, and this run takes about {shown_bytes(need * 1e6)} ({known}; most "
             f"for {step}): choose a smaller area, a file cut to it or a coarser resolution"
         )
-        if step == TREES:
-            msg += ", or set sites.trees.enabled = false"
+        if step == SITES:
+            msg += ", or switch the kinds of sites off (sites.KIND.enabled = false)"
         raise ConfigError(msg if self.limit_mb is None else f"{msg}, or allow more memory (--memory-limit)")
 
     def tile_cells(self, size: Size) -> int | None:

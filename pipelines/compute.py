@@ -261,7 +261,6 @@ def _known_size(config: Config, categories: int, file_bytes: int, boundary: shap
         categories=categories,
         modes=len(config.modes),
         sites=both and any(getattr(config.sites, kind).enabled for kind in KINDS),
-        trees=both and config.sites.trees.enabled,
     )
 
 

@@ -31,8 +31,6 @@ class Size:
         How many.
     sites
         Whether candidate sites are searched.
-    trees
-        Whether trees are among them: they have the most candidates.
     basis
         How the number of nodes is known: ``count`` (the crossings of its extract), ``file`` (its size), ``area`` (its
         km², as a dense city has them), ``unknown``.
@@ -45,7 +43,6 @@ class Size:
     categories: int
     modes: int
     sites: bool
-    trees: bool = True
     basis: str = "file"
 
 
@@ -98,15 +95,15 @@ DISK_MB = Rates(base=0.4, content_mb=3.3, node=0.25e-3, measure=2e-6)
 
 READING_MB = Rates(base=500, read_mb=10.0, content_mb=20.0)
 NETWORKS_MB = Rates(base=510, content_mb=45.0, node=1.55e-3)
-TABLES_MB = Rates(base=560, measure=0.63e-3)
-TREES_MB = Rates(base=540, node=9.5e-3)
+TABLES_MB = Rates(base=560, measure=0.45e-3)
+SITES_MB = Rates(base=540, node=4.2e-3)
 """
 [MB] Memory of the steps that can be the highest: reading the extract, networks and places, tables of all cells (scores,
-portrait, gaps), candidates for trees along every street. Each gives back what it no longer needs.
+portrait, gaps), candidates for sites along every street. Each gives back what it no longer needs.
 """
 CELL_MB = 1.7e-3
 """[MB] Beside the networks, for each cell that is measured at once: its pieces of street."""
-TREES = "candidates for trees"
+SITES = "candidates for sites"
 LEAST_TILE = 250
 """Smaller tiles cost more for their halos than they save."""
 _LEFT = 0.8
@@ -137,7 +134,7 @@ def peak_mb_of(size: Size, *, tile_cells: float | None = None) -> float:
         The run.
     tile_cells
         Cells that are measured at once; None for all. What the area shares (networks, tables of its cells, candidates
-        for trees) is not made smaller by tiles.
+        for sites) is not made smaller by these tiles.
     """
     return max(_steps_mb(size, size.cells if tile_cells is None else min(tile_cells, size.cells)).values())
 
@@ -154,8 +151,8 @@ def _steps_mb(size: Size, at_once: float) -> dict[str, float]:
         "networks and places": NETWORKS_MB.of(size) + CELL_MB * at_once,
         "tables of all cells": TABLES_MB.of(size),
     }
-    if size.sites and size.trees:
-        steps[TREES] = TREES_MB.of(size)
+    if size.sites:
+        steps[SITES] = SITES_MB.of(size)
     return steps
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from pipelines.batch.unit import Order, Outcome, compute_unit
 from pipelines.store import sha256_of
 from tests.osm_town import osm_xml
@@ -89,12 +91,21 @@ def records(out: Path) -> dict[str, dict[str, object]]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Half-written things: temporary files and folders, artifacts without a record, runs without a manifest."""
+    """Half-written things: temporary files and folders, artifacts without a record; and locks that somebody holds."""
     hidden = [p for p in folder.rglob(".*") if p.name != ".lock"]
     artifacts = [
         p for p in folder.glob("artifacts/*/*") if p.is_dir() and not (p / "artifact.json").is_file()
     ]
-    return sorted(str(p.relative_to(folder)) for p in [*hidden, *artifacts])
+    locks = [p for p in folder.rglob("*.lock") if _is_held(p)]
+    return sorted(str(p.relative_to(folder)) for p in [*hidden, *artifacts, *locks])
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @dataclass

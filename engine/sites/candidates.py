@@ -85,24 +85,6 @@ class KerbRule:
             raise InputError(msg)
 
 
-class Candidates(NamedTuple):
-    """
-    Candidate sites, and how many places were rejected for each reason.
-
-    Attributes
-    ----------
-    points
-        One row a candidate, in order of street, position and side: ``street``, ``fraction``, ``side``
-        (``left`` or ``right`` of u→v), ``lon``, ``lat``, ``name``, ``highway``, ``width_m``, ``width_known``,
-        ``parking`` and ``pavement`` (``yes``, ``no``, ``unknown``); geometry EPSG:4326.
-    rejected
-        Places looked at and left out, by the first reason that applied.
-    """
-
-    points: gpd.GeoDataFrame
-    rejected: dict[str, int]
-
-
 class _Places(NamedTuple):
     """Positions looked at, one entry a side, in order of street, position and side."""
 
@@ -111,6 +93,50 @@ class _Places(NamedTuple):
     left: BoolArray
     xy: FloatArray
     lon_lat: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """
+    Candidate sites, and how many places were rejected for each reason.
+
+    Attributes
+    ----------
+    places
+        One entry a candidate, in order of street, position and side: ``street``, ``fraction``, ``left`` (of u→v),
+        ``xy`` ([m] in `engine.snapping.local_metres`), ``lon_lat`` ([deg]).
+    rejected
+        Places looked at and left out, by the first reason that applied.
+    network, sides
+        The streets, and what they offer at their kerbs.
+    """
+
+    places: _Places
+    rejected: dict[str, int]
+    network: StreetNetwork
+    sides: Kerbs
+
+    def __len__(self) -> int:
+        """Number of candidates."""
+        return len(self.places.street)
+
+    @property
+    def points(self) -> gpd.GeoDataFrame:
+        """`table` of all candidates; made when it is asked for, and several times as large as `places`."""
+        return self.table(np.arange(len(self)))
+
+    def table(self, rows: IntArray) -> gpd.GeoDataFrame:
+        """
+        Describe some candidates.
+
+        Returns
+        -------
+        geopandas.GeoDataFrame
+            One row each: ``street``, ``fraction``, ``side`` (``left`` or ``right`` of u→v), ``lon``, ``lat``, ``name``,
+            ``highway``, ``width_m``, ``width_known``, ``oneway``, ``parking`` and ``pavement`` (``yes``, ``no``,
+            ``unknown``); geometry EPSG:4326.
+        """
+        return _table(self.network, self.sides, _taken(self.places, rows))
 
 
 def street_side_candidates(
@@ -165,8 +191,8 @@ def street_side_candidates(
     crowded = _crowded(open_.xy, rule.apart_m)
     if crowded.any():
         rejected["near_another_candidate"] = int(crowded.sum())
-    points = _table(network, survey.sides, _taken(open_, ~crowded))
-    return Candidates(points, {reason: rejected[reason] for reason in sorted(rejected)})
+    told = {reason: rejected[reason] for reason in sorted(rejected)}
+    return Candidates(_taken(open_, ~crowded), told, network, survey.sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +319,7 @@ class _Survey:
         return np.asarray(at_u | at_v | near_any, bool)
 
 
-def _taken(places: _Places, rows: BoolArray) -> _Places:
+def _taken(places: _Places, rows: BoolArray | IntArray) -> _Places:
     """Some of the places."""
     return _Places(
         places.street[rows],
@@ -369,8 +395,10 @@ def _crowded(xy: FloatArray, apart_m: float) -> BoolArray:
     pairs = cKDTree(xy).query_pairs(apart_m, output_type="ndarray")
     pairs = pairs[np.hypot(*(xy[pairs[:, 0]] - xy[pairs[:, 1]]).T) < apart_m]
     pairs = np.sort(pairs, axis=1)
-    for first, second in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))].tolist():
-        dropped[second] |= not dropped[first]
+    pairs = pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]
+    for some in range(0, len(pairs), PLACES_AT_ONCE):  # as lists of Python they are many times as large
+        for first, second in pairs[some : some + PLACES_AT_ONCE].tolist():
+            dropped[second] |= not dropped[first]
     return dropped
 
 

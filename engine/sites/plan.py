@@ -72,11 +72,9 @@ class SitePlan:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def new_sites(points: gpd.GeoDataFrame, selection: SiteSelection, *, skip: int = 0) -> pd.DataFrame:
-    """Rows of the chosen candidates in building order; `skip` rows of the coverage come before them."""
-    chosen = (
-        pd.DataFrame(points.drop(columns="geometry")).iloc[selection.chosen - skip].reset_index(drop=True)
-    )
+def new_sites(points: gpd.GeoDataFrame, selection: SiteSelection) -> pd.DataFrame:
+    """The chosen candidates, in building order, with rank and gain."""
+    chosen = pd.DataFrame(points.drop(columns="geometry"))
     rank = np.arange(1, len(chosen) + 1, dtype=np.int32)
     return chosen.assign(rank=rank, gain=np.diff(selection.curve), locked=False)
 

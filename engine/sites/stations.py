@@ -82,7 +82,7 @@ def site_stations(
     around = {**(obstacles or {}), "walkway": walkways(network)}
     found = street_side_candidates(network_street30, ask.kerb_rule, obstacles=around, within=within)
     today = existing_points(existing)
-    lon_lat = np.concatenate([today, found.points[["lon", "lat"]].to_numpy(np.float64)])
+    lon_lat = np.concatenate([today, found.places.lon_lat])
     plane = local_metres(network_street30)
     snaps = snap(network, lon_lat, max_snap_m=MAX_SNAP_M)
     xy = plane.project(lon_lat)
@@ -94,7 +94,7 @@ def site_stations(
     }
     town = _Town(network, pieces, snaps, serves, people, need, len(today))
     answer = _solve(town, ask, limits)
-    new = new_sites(found.points, answer.selection, skip=len(today))
+    new = new_sites(found.table(answer.selection.chosen - len(today)), answer.selection)
     plain = served_in_order(serves, people, answer.selection)
     exact = ask.need is None and not ask.scenarios and ask.objective == "covering"
     new = new.assign(newly_served=new["gain"] if exact else np.diff(plain))
@@ -256,7 +256,7 @@ def _figures(town: _Town, ask: StationAsk, found: Candidates, curve: FloatArray)
     accepted: IntArray = town.snaps.accepted.astype(np.int64)
     n = town.n_today
     return {
-        "candidates": len(found.points),
+        "candidates": len(found),
         "existing": n,
         f"{ask.unit}_total": float(town.people.sum()),
         f"{ask.unit}_served_before": float(curve[0]),

@@ -16,7 +16,14 @@ from shapely.geometry.base import BaseGeometry
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
-from engine.sites.candidates import PLACES_AT_ONCE, KerbRule, Obstacles, positions, street_side_candidates
+from engine.sites.candidates import (
+    PLACES_AT_ONCE,
+    Candidates,
+    KerbRule,
+    Obstacles,
+    positions,
+    street_side_candidates,
+)
 from engine.sites.carriageway import meets, street_boxes, walkways
 from engine.sites.concave import concave_covering
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
@@ -134,17 +141,17 @@ def site_trees(
     around["walkway"] = walkways(network_walk)
     found = street_side_candidates(network_street30, rule, obstacles=around, within=within)
     plane = local_metres(network_street30)
-    xy = plane.project(found.points[["lon", "lat"]].to_numpy(np.float64))
+    xy = found.places.xy
     stand = plane.project(today)
     homes, share = piece_centres(network_walk, pieces, plane)
     living = people[pieces.cell] * share
     both = np.column_stack([living, living * lacks[pieces.cell], lacks[pieces.cell], np.ones(len(living))])
     residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m).T
     mean_need = np.divide(needed, near, out=np.ones(len(near)), where=near > 0)
-    passing = np.zeros(len(xy)) if walkers is None else _beside(network_walk, found.points, walkers)
+    passing = np.zeros(len(xy)) if walkers is None else _beside(network_walk, found.places.lon_lat, walkers)
     exposed = exposed + walker_weight * passing * mean_need
     standing = _trees_by_street(network_street30, today)
-    by_side = _shade(network_street30, found.points, exposed, standing)
+    by_side = _shade(network_street30, found, exposed, standing)
     by_home = _sight(xy, homes, living * lacks[pieces.cell], stand)
     selection = concave_covering(
         sp.hstack([by_side.dose, by_home.dose], format="csr"),
@@ -153,7 +160,7 @@ def site_trees(
         standing=np.concatenate([by_side.standing, by_home.standing]),
         count=count,
     )
-    new = new_sites(found.points, selection)
+    new = new_sites(found.table(selection.chosen), selection)
     away = distance_to(new, today, plane)
     lacking = np.where(by_home.standing < TREES_IN_SIGHT, living, 0.0)
     unseen = np.asarray(by_home.dose @ lacking, np.float64)
@@ -180,7 +187,7 @@ def site_trees(
     ]
     after = by_home.standing + np.asarray(by_home.dose[selection.chosen].sum(axis=0)).ravel()
     figures = {
-        "candidates": len(found.points),
+        "candidates": len(found),
         "existing": len(today),
         "ran_without": ran_without,
         f"{unit}_total": float(people.sum()),
@@ -212,15 +219,15 @@ def _need(
     return need
 
 
-def _beside(network: StreetNetwork, points: gpd.GeoDataFrame, walkers: npt.ArrayLike) -> FloatArray:
+def _beside(network: StreetNetwork, lon_lat: FloatArray, walkers: npt.ArrayLike) -> FloatArray:
     """Walkers on the busiest street within `BESIDE_M` of each point."""
     flow = np.asarray(walkers, np.float64)
     if flow.shape != (len(network.streets),):
         msg = f"walkers has shape {flow.shape}: expected one number for {len(network.streets)} streets"
         raise InputError(msg)
-    result = np.zeros(len(points))
+    result = np.zeros(len(lon_lat))
     xy, box = (
-        local_metres(network).project(points[["lon", "lat"]].to_numpy(np.float64)),
+        local_metres(network).project(lon_lat),
         street_boxes(network),
     )
     for part in _portions(len(xy)):
@@ -238,11 +245,11 @@ def _portions(n: int) -> list[slice]:
 
 
 def _shade(
-    network: StreetNetwork, points: gpd.GeoDataFrame, exposed: FloatArray, standing: FloatArray
+    network: StreetNetwork, found: Candidates, exposed: FloatArray, standing: FloatArray
 ) -> _Audiences:
     """Sides of streets: worth the people exposed on average along them, a tree dosed by those at its place."""
     m = len(network.streets)
-    audience = 2 * points["street"].to_numpy(np.int64) + (points["side"] == "right").to_numpy(np.int64)
+    audience = 2 * found.places.street + ~found.places.left
     places = np.bincount(audience, minlength=2 * m)
     worth = np.divide(
         np.bincount(audience, weights=exposed, minlength=2 * m), places, out=np.zeros(2 * m), where=places > 0

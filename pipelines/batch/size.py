@@ -132,7 +132,6 @@ def size_of(
         categories=categories,
         modes=len(config.modes),
         sites=sites and any(getattr(config.sites, k).enabled for k in ("trees", "chargers", "sorting")),
-        trees=sites and config.sites.trees.enabled,
         basis=basis if known else "unknown",
     )
 

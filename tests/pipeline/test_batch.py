@@ -7,17 +7,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from pipelines.batch import BatchDirectory, run_batch
+from pipelines import cost
+from pipelines.batch import BatchDirectory, batch, run_batch
 from pipelines.batch.batch import in_turn
-from pipelines.batch.cluster import size_workers
+from pipelines.batch.cluster import WORKER_MB, size_workers
 from pipelines.batch.plan import read_batch
+from pipelines.batch.unit import Order, Outcome
 from pipelines.cli import cli
 from pipelines.compute import run
 from pipelines.errors import ArtifactError, ConfigError, PipelineError
@@ -119,6 +124,54 @@ def test_four_local_processes_give_the_same_bytes(towns: BatchDirectory, tmp_pat
     assert set(status["status"]) == {"done"}
     assert hashes(tmp_path / "out") == hashes(towns.path)
     assert leftovers(tmp_path) == []
+
+
+@dataclass(eq=False)
+class _Finished:
+    value: Outcome
+    status: str = "finished"
+
+    def result(self) -> Outcome:
+        return self.value
+
+
+@dataclass(eq=False)
+class _Here:
+    """A cluster of one worker that computes in this very process, and has so much memory."""
+
+    limit_mb: float
+    status: str = "running"
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        return {"workers": {"here": {"memory_limit": self.limit_mb * 1e6}}}
+
+    def nthreads(self) -> dict[str, int]:
+        return {"here": 1}
+
+    def submit(self, compute: Any, order: Order, **_: Any) -> Any:
+        return _Finished(compute(order))
+
+
+def test_an_area_beyond_its_worker_s_memory_is_done_in_tiles_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells are said to be so large that not even four fit beside the networks: every mode in tiles of three."""
+    file = write_batch(tmp_path, ("Alba",))
+    results = []
+    for limit_mb, cell_mb in ((4000, cost.CELL_MB), (4000, 1e3)):
+        monkeypatch.setattr(cost, "CELL_MB", cell_mb)
+        monkeypatch.setattr(cost, "LEAST_TILE", 3)
+        monkeypatch.setattr(batch, "connected", lambda *_, mb=limit_mb: nullcontext(_Here(mb)))
+        folder = tmp_path / f"{cell_mb:g}"
+        done = run_batch([file], out=folder / "out", cache=folder / "cache", scheduler="tcp://here:1")
+        assert done.status["status"].tolist() == ["done"], done.failures["reason"].tolist()
+        manifest = json.loads(next(done.path.glob("runs/*/manifest.json")).read_text("utf-8"))
+        assert manifest["memory_limit_mb"] == limit_mb - WORKER_MB
+        results.append((manifest["tile_cells"], manifest["outputs"], manifest["steps"].keys()))
+    (no_tile, whole, _), (tile, tiled, steps) = results
+    assert (no_tile, tile) == (None, 3)
+    assert "tile_walk" in steps
+    assert tiled == whole
 
 
 def test_a_second_run_computes_nothing(towns: BatchDirectory, workers: Cluster) -> None:

@@ -66,20 +66,18 @@ def test_half_the_planet_is_refused_in_no_time(tables: dict[str, Any], tmp_path:
     assert peak.mb < before.mb + 200
 
 
-SIZE = Size(
-    read_mb=3, content_mb=0, nodes=100_000, cells=8_000, categories=4, modes=3, sites=True, trees=False
-)
+SIZE = Size(read_mb=3, content_mb=0, nodes=100_000, cells=8_000, categories=4, modes=3, sites=True)
 
 
 def test_networks_that_turn_out_too_large_are_refused_before_the_searches() -> None:
     Budget(1000).check(SIZE)
     with pytest.raises(ConfigError, match=r"900,000 vertices together; most for networks and places"):
-        Budget(1000).check(replace(SIZE, nodes=900_000))
+        Budget(1000).check(replace(SIZE, nodes=900_000, sites=False))
 
 
 def test_what_takes_most_is_named_with_what_to_do() -> None:
-    with pytest.raises(ConfigError, match=r"candidates for trees.*sites\.trees\.enabled = false"):
-        Budget(1000).check(replace(SIZE, trees=True))
+    with pytest.raises(ConfigError, match=r"candidates for sites.*sites\.KIND\.enabled = false"):
+        Budget(1000).check(replace(SIZE, nodes=300_000))
     with pytest.raises(
         ConfigError, match=r"tables of all cells\): choose.*coarser resolution, or allow more"
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import h3
@@ -136,6 +137,19 @@ def test_two_clean_runs_give_the_same_bytes(demo_run: RunDirectory, tmp_path: Pa
 def test_the_manifest_reproduces_the_run(demo_run: RunDirectory, tmp_path: Path) -> None:
     again = run(demo_run.path / MANIFEST, cache=tmp_path / "cache", out=tmp_path / "out")
     assert again.manifest["outputs"] == demo_run.manifest["outputs"]
+
+
+def test_the_readme_s_lines_of_python_work(
+    demo_run: RunDirectory, demo_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    assert len(text.splitlines()) <= 10
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("PROCHE_CACHE", str(demo_cache))
+    names: dict[str, Any] = {}
+    exec(text, names)
+    assert names["cells"]["h3_cell"].tolist() == demo_run.cells["h3_cell"].tolist()
+    assert names["cells"]["walk_score"].max() > 50
 
 
 def test_check_finds_one_changed_byte_in_any_output(demo_run: RunDirectory, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_one_content_is_computed_once_and_stopped_work_is_forgotten(
     demo_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr("ui.rescoring.outcome", lambda _run, draft, _progress: calls.append(draft.digest))
+    monkeypatch.setattr("ui.rescoring.outcome", lambda _run, draft, **_: calls.append(draft.digest))
     worker, opened_run = Rescorer(), Run.open("demo", demo_run)
     draft = Draft("A").adding(SHOP)
     first = worker.submit(opened_run, draft)

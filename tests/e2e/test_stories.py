@@ -289,8 +289,10 @@ def test_a_place_a_link_and_a_speed_are_drawn_and_taken_back(page: Page, server:
     for line in ("New place: Sorting points", "New link", "Street changed: 30 km/h"):
         expect(page.locator("body")).to_contain_text(line)
     keep(page, "proposal-drawn")
+    undo = page.get_by_role("button", name="Undo")
     for edits in ("2 edits", "1 edit", "0 edits"):
-        page.get_by_role("button", name="Undo").click()
+        expect(undo).to_have_count(1)  # while a page is drawn anew, what stood elsewhere before fades
+        undo.click()
         expect(page.get_by_text(f"Proposal A: {edits}")).to_be_visible()
     expect(page.locator(".proche .served")).to_contain_text("within 15 min")
 

@@ -280,6 +280,23 @@ def test_ferries_wait_once_and_only_where_asked() -> None:
     assert seconds(network, "B", "A") == pytest.approx(180.0)
 
 
+def test_a_lift_takes_its_ride_whether_drawn_as_a_way_or_as_a_node() -> None:
+    """100 m on foot are 72 s, the ride is 30 s; a bicycle is not taken up, and the street leads round in 216 s."""
+    way = [("AB", {"highway": "elevator"}), AROUND]
+    assert seconds(build("walk", TOWN, way), "A", "B") == pytest.approx(72.0 + 30.0)
+    assert seconds(build("walk", TOWN, way, profile={"elevator_s": 90.0}), "B", "A") == pytest.approx(
+        72.0 + 90.0
+    )
+    assert crossing("bike", {"highway": "elevator"}) == ("round", "round")
+    footways = [
+        ("AX", {"highway": "footway"}),
+        ("XB", {"highway": "footway"}),
+        ("ACDB", {"highway": "residential"}),
+    ]
+    node = build("walk", GATED, footways, nodes={"X": {"highway": "elevator"}})
+    assert seconds(node, "A", "B") == pytest.approx(144.0 + 30.0)
+
+
 def test_signals_delay_arrivals() -> None:
     ways = [("AXB", {"highway": "residential"}), ("ACDB", {"highway": "residential"})]
     signal = {"X": {"highway": "traffic_signals"}}

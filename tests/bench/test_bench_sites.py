@@ -32,9 +32,6 @@ from engine.snapping import snap
 pytestmark = pytest.mark.bench
 
 MINUTE = 60.0
-OVER = pytest.mark.xfail(
-    reason="proven within 0.94 %, but in 69 CPU s on a busy machine", raises=AssertionError, strict=False
-)
 
 
 def _paris(shared_data: Path) -> StreetNetwork:
@@ -77,7 +74,7 @@ def _residents(shared_data: Path, cells: tuple[int, ...]) -> npt.NDArray[np.floa
     return population_to_cells(outlines, squares, column="Ind").table["population"].to_numpy(np.float64)
 
 
-@pytest.mark.parametrize("count", [1, 60, 160, 260, pytest.param(360, marks=OVER), 500, 960])
+@pytest.mark.parametrize("count", [1, 60, 160, 260, 360, 500, 960])
 def test_trilib_on_the_paris_tables_is_proven_within_one_per_cent_in_a_minute(
     shared_data: Path, count: int
 ) -> None:
@@ -103,6 +100,8 @@ def test_trilib_on_the_paris_tables_is_proven_within_one_per_cent_in_a_minute(
     assert plan.figures["candidates"] >= 5_000
     assert len(cells) >= 7_800
     assert found.gap <= 0.01
+    if count == 360 and took > MINUTE:
+        pytest.xfail(f"proven within 1 %, but in {took:.0f} CPU s: docs/siting.md")
     assert took <= MINUTE
 
 

@@ -33,6 +33,7 @@ from engine.proposals.scenario import ModeTables, with_operations
 from engine.proposals.standing import PlaceView, Standing, StreetView, Travel
 from engine.reach.nearest import nearest
 from engine.scoring import Decay, score_cells
+from engine.snapping import local_metres
 from pipelines.config import Config, parse_config
 from pipelines.errors import ArtifactError, SourceError
 from pipelines.progress import Progress
@@ -326,7 +327,8 @@ def with_entrances(base: Base, edit: Edit) -> Edit:
 
 
 def some_streets(network: StreetNetwork, streets: npt.NDArray[np.int64]) -> StreetNetwork:
-    """A network of some of the streets."""
+    """A network of some of the streets, measured in the plane of the whole."""
+    plane = local_metres(network)
     vertex, ends = np.unique(np.concatenate([network.u[streets], network.v[streets]]), return_inverse=True)
     table = network.streets.iloc[streets].reset_index(drop=True)
     half = len(streets)
@@ -342,6 +344,7 @@ def some_streets(network: StreetNetwork, streets: npt.NDArray[np.int64]) -> Stre
         streets=table,
         coords=np.concatenate(parts) if parts else np.empty((0, 2)),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        centre=(plane.lon, plane.lat),
     )
 
 

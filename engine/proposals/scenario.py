@@ -109,13 +109,7 @@ def _retimed(network: StreetNetwork, operation: Retime) -> StreetNetwork:
         lts = streets["lts"].to_numpy(copy=True)
         lts[operation.street] = operation.lts
         streets["lts"] = lts
-    return _with(network, streets=streets)
-
-
-def _with(network: StreetNetwork, **changes: Any) -> StreetNetwork:
-    """Copy a network without what it has cached."""
-    names = ("mode", "node_id", "lon", "lat", "streets", "coords", "offsets", "elevation_m", "dropped")
-    return StreetNetwork(**{name: changes.get(name, getattr(network, name)) for name in names})
+    return replace(network, streets=streets)
 
 
 def _built(tables: ModeTables, build: Build) -> ModeTables:
@@ -136,7 +130,7 @@ def _laid_out(network: StreetNetwork, build: Build) -> StreetNetwork:
         times[list(build.replaced)] = NO_WAY
         streets[column] = times
     counts = np.array([len(c) for c in build.coords], dtype=np.int64)
-    return _with(
+    return replace(
         network,
         node_id=np.concatenate([network.node_id, lowest - 1 - np.arange(k, dtype=np.int64)]),
         lon=np.concatenate([network.lon, build.lon]),

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from engine.proposals.compiled import lean, lean_kernel
 from engine.proposals.place_counts import count_street, seed_ms
-from engine.reach.lanes import BEYOND, LANES, differ, first_one, pull, push_up, straddles
+from engine.reach.lanes import BEYOND, LANES, differ, first_one, mark, pull, push_up, straddles
 from engine.reach.search import FAR
 
 
@@ -157,32 +157,9 @@ def _seed(group, tree, view, times, space, count):  # type: ignore[no-untyped-de
                     continue
                 x = tree.position[view.ends[s, back]]
                 if x < n:
-                    count = _mark(x, tree.parent, space, count)
+                    count = mark(x, tree.parent, space.marked, (space.before, space.now), space.climb, count)
                 times[x, lane] = min(np.int64(times[x, lane]), seed_ms(view, a, back))
     return count
-
-
-@lean
-def _mark(x, parent, space, count):  # type: ignore[no-untyped-def]
-    """Mark a position and all above it, with empty rows; keep the marked ones in decreasing order."""
-    climb, more = space.climb, np.int64(0)
-    while x >= 0 and not space.marked[x]:
-        space.marked[x] = True
-        _empty(x, space)
-        climb[1, more] = x
-        more += 1
-        x = parent[x]
-    i, j = count - 1, more - 1
-    for k in range(count + more - 1, -1, -1):
-        if j < 0:
-            break
-        if i >= 0 and climb[0, i] < climb[1, j]:
-            climb[0, k] = climb[0, i]
-            i -= 1
-        else:
-            climb[0, k] = climb[1, j]
-            j -= 1
-    return count + more
 
 
 @lean

@@ -3,7 +3,7 @@ Rows of sixteen times: the vector instructions that sweeps are made of.
 
 A sweep carries sixteen searches at once, one a *lane*; the times of a vertex are one row of sixteen 32-bit integers.
 These intrinsics emit the loops over rows as LLVM vectors, which every processor has in some width: a compiler left to
-itself widens the sums to 64 bits and gives up.
+itself widens the sums to 64 bits and gives up. `mark` keeps the list of the rows that a sweep climbs by.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from engine.reach.compiled import inner
 
 LANES = 16
 """Searches in one sweep."""
@@ -190,3 +192,32 @@ def straddles(typing: Any, times: Any, u: Any, v: Any, forward: Any, backward: A
 def _bits(builder: Any, lanes: Any) -> Any:
     """One bit a lane."""
     return builder.zext(builder.bitcast(lanes, ir.IntType(LANES)), _I64)
+
+
+@inner
+def mark(x, parent, marked, rows, climb, count):  # type: ignore[no-untyped-def]
+    """
+    Mark a position of a hierarchy and all above it, with empty rows of times.
+
+    Keeps ``climb[0, :count]`` the marked positions in decreasing order: what climbs first. Return the new count.
+    """
+    more = 0
+    while x >= 0 and not marked[x]:
+        marked[x] = True
+        for times in rows:
+            for lane in range(LANES):
+                times[x, lane] = BEYOND
+        climb[1, more] = x
+        more += 1
+        x = parent[x]
+    i, j = count - 1, more - 1
+    for k in range(count + more - 1, -1, -1):
+        if j < 0:
+            break
+        if i >= 0 and climb[0, i] < climb[1, j]:
+            climb[0, k] = climb[0, i]
+            i -= 1
+        else:
+            climb[0, k] = climb[1, j]
+            j -= 1
+    return count + more

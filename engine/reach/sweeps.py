@@ -20,7 +20,7 @@ from engine.reach.contribution import PieceRows, contribution, meeting
 from engine.reach.decay import STEP
 from engine.reach.graph import ReachGraph, Seeds, StreetPoints
 from engine.reach.hierarchy import Hierarchy
-from engine.reach.lanes import BEYOND, LANES, first_one, ones, pull, push_up, within
+from engine.reach.lanes import LANES, first_one, mark, ones, pull, push_up, within
 from engine.reach.search import FAR
 from engine.reach.searches import lines, stretch
 from engine.reach.threads import ranges, spread, workers
@@ -202,7 +202,7 @@ def _sweep(  # type: ignore[no-untyped-def]
                 continue
             busy |= np.int64(1) << lane
             for a in range(starts[0][place], starts[0][place + 1]):
-                count = _mark(starts[1][a], parent, marked, times, climb, count)
+                count = mark(starts[1][a], parent, marked, (times,), climb, count)
                 times[starts[1][a], lane] = min(times[starts[1][a], lane], starts[2][a])
             for a in range(own[0][place], own[0][place + 1]):
                 mine[own[1][a]] |= np.int64(1) << lane
@@ -254,34 +254,6 @@ def _sweep(  # type: ignore[no-untyped-def]
             for q in range(pieces[0][r], pieces[0][r + 1]):
                 for m in range(len(decays)):
                     sums[np.int64(pieces[1][q, 3]), c, m] += np.int64(pieces[1][q, 2]) * whole[c, r, m]
-
-
-@inner
-def _mark(x, parent, marked, times, climb, count):  # type: ignore[no-untyped-def]
-    """
-    Mark a position and all above it, with empty rows.
-
-    Keeps ``climb[0, :count]`` the marked positions in decreasing order: what climbs first. Return the new count.
-    """
-    more = np.int64(0)
-    while x >= 0 and not marked[x]:
-        marked[x] = True
-        for lane in range(LANES):
-            times[x, lane] = BEYOND
-        climb[1, more] = x
-        more += 1
-        x = parent[x]
-    i, j = count - 1, more - 1
-    for k in range(count + more - 1, -1, -1):
-        if j < 0:
-            break
-        if i >= 0 and climb[0, i] < climb[1, j]:
-            climb[0, k] = climb[0, i]
-            i -= 1
-        else:
-            climb[0, k] = climb[1, j]
-            j -= 1
-    return count + more
 
 
 @inner

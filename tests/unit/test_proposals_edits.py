@@ -21,22 +21,26 @@ import pytest
 import shapely
 from shapely.geometry import LineString, Point, Polygon
 
+from engine.cells import street_pieces
 from engine.errors import InputError
 from engine.network.street_network import NO_WAY
 from engine.proposals.edit import (
     AddAmenity,
     AddStreet,
     ChangeStreet,
+    Edit,
     RemoveAmenity,
     RemoveStreet,
     ResizeAmenity,
     SpeedArea,
 )
 from engine.proposals.operation import Build, PlaceRemoved, PlaceResized, Retime
-from engine.proposals.resolve import calm_ms, resolve
+from engine.proposals.resolve import CALM, calm_ms, resolve
+from engine.proposals.scenario import ModeTables, with_operations
 from engine.proposals.standing import PlaceView, Standing, StreetView, Travel
 from engine.proposals.streets_laid import close_streets
-from tests.towns import Town, town
+from engine.reach import Destinations
+from tests.towns import Town, exact_snaps, town
 
 DRAWING = """
 A---------B---------C
@@ -317,6 +321,130 @@ class TestChanging:
         time = np.array([10_000, 100_000, 10_000, NO_WAY], np.int32)
         found = calm_ms(time, np.full(4, 50.0), np.array([3, 3, 2, 4], np.int8))
         assert found.tolist() == [36_000, 100_000, 10_000, NO_WAY]
+
+
+class TestWhatAStreetChanges:
+    """
+    By bicycle at 15 km/h, 24 s to 100 m, and calm, pushing at 5 km/h, 72 s to 100 m, where stress exceeds 2.
+
+    A quay of 240 m from F round below to D: today F–E–B–A–D, 280 m, for D to E is one way.
+    """
+
+    QUAY = ((20, 4), (20, 6), (0, 6), (0, 4))
+
+    def bikes(self, **attributes: Any) -> tuple[Standing, Town]:
+        """The town by bicycle, as it is and calm, with attributes of its streets."""
+        standing, t = city()
+        ride = town(DRAWING, step_ms=2400, mode="bike").network
+        ride = replace(ride, streets=ride.streets.assign(**attributes))
+        lts = ride.streets["lts"].to_numpy(np.int8)
+        calm = {
+            f"{w}_ms": calm_ms(getattr(ride, f"{w}_ms"), ride.length_m, lts) for w in ("forward", "backward")
+        }
+        pushed = replace(ride, mode=CALM, streets=ride.streets.drop(columns="lts").assign(**calm))
+        nobody = (np.empty(0, np.int64), np.empty((0, 2)))
+        made = replace(
+            standing,
+            travel={m: Travel(15.0) for m in ("bike", CALM)},
+            streets={"bike": StreetView.of(ride), CALM: StreetView.of(pushed)},
+            unserved={"bike": nobody, CALM: nobody},
+        )
+        return made, t
+
+    def after(self, standing: Standing, edit: Edit) -> dict[str, StreetView]:
+        found = resolve(standing, [edit])
+        assert set(found.steps[0].operations) == set(standing.streets)
+        return dict(found.standing.streets)
+
+    @pytest.mark.parametrize(
+        ("drawn", "oneway", "there", "back"),
+        [
+            (QUAY, False, 57.6, 48.0),
+            (QUAY, True, 57.6, 48.0),
+            (QUAY[::-1], True, 67.2, 48.0),  # against the traveller: he goes round as before
+        ],
+    )
+    def test_one_way_it_serves_those_who_go_its_way(
+        self, drawn: tuple[Any, ...], oneway: bool, there: float, back: float
+    ) -> None:
+        standing, t = self.bikes(lts=np.int8(1))
+        edit = AddStreet("a quay", line(*drawn), modes=("bike",), oneway=oneway)
+        d, f = t.vertex["D"], t.vertex["F"]
+        assert seconds(standing.streets["bike"], f, d) == 67.2
+        for view in self.after(standing, edit).values():
+            assert seconds(view, f, d) == pytest.approx(there, abs=0.05)
+            assert seconds(view, d, f) == pytest.approx(back, abs=0.05)
+
+    def test_one_way_back_opens_nothing_where_the_other_way_was_shut(self) -> None:
+        standing, t = self.bikes(lts=np.int8(1))
+        closed = ChangeStreet(
+            "DE", None, osm_way=(t.street["DE"] + 1,), direction="backward", modes=("bike",)
+        )
+        view = self.after(standing, closed)["bike"]
+        d, f = t.vertex["D"], t.vertex["F"]
+        assert seconds(view, f, d) == 48.0  # F–E–D at last
+        assert seconds(view, d, f) == 67.2  # D–A–B–E–F, 280 m
+
+    @pytest.mark.parametrize(("lts", "calm"), [(1, 57.6), (2, 57.6), (3, 67.2), (4, 67.2)])
+    def test_stress_above_two_is_pushed_along_and_serves_only_those_who_ride_it(
+        self, lts: int, calm: float
+    ) -> None:
+        standing, t = self.bikes(lts=np.int8(1))
+        views = self.after(standing, AddStreet("a quay", line(*self.QUAY), modes=("bike",), lts=lts))
+        d, f = t.vertex["D"], t.vertex["F"]
+        assert seconds(views["bike"], f, d) == pytest.approx(57.6, abs=0.05)
+        assert seconds(views[CALM], f, d) == pytest.approx(calm, abs=0.05)
+
+    def test_who_pushes_along_a_new_street_walks_all_of_it(self) -> None:
+        standing, t = self.bikes(lts=np.int8(4))  # 280 m pushed, 201.6 s; 240 m pushed, 172.8 s
+        d, f = t.vertex["D"], t.vertex["F"]
+        assert seconds(standing.streets[CALM], f, d) == 201.6
+        views = self.after(standing, AddStreet("a quay", line(*self.QUAY), modes=("bike",), lts=3))
+        assert seconds(views[CALM], f, d) == pytest.approx(172.8, abs=0.1)
+
+    @pytest.mark.parametrize(
+        ("limit", "cycleway", "width", "seconds_ab"),
+        [
+            (60.0, "lane", 1.8, 24.0),  # Furth, table 2, 60 km/h: wide 2, narrow 3
+            (60.0, "lane", 1.79, 72.0),
+            (60.0, "lane", None, 24.0),
+            (50.0, "lane", 1.5, 24.0),  # 50 km/h: 2 either way
+            (70.0, "lane", 2.5, 72.0),  # 70 km/h: 3 either way
+            (70.0, "track", None, 24.0),
+            (70.0, "street", None, 24.0),
+            (None, "lane", 1.5, 24.0),  # no limit known: as 50
+        ],
+    )
+    def test_a_lane_calms_as_its_width_and_the_limit_beside_it_allow(
+        self, limit: float | None, cycleway: str, width: float | None, seconds_ab: float
+    ) -> None:
+        standing, t = self.bikes(lts=np.int8(4), maxspeed_kmh=limit if limit else np.nan)
+        a, b = t.vertex["A"], t.vertex["B"]
+        assert seconds(standing.streets[CALM], a, b) == 72.0
+        edit = ChangeStreet("AB", None, osm_way=(t.street["AB"] + 1,), cycleway=cycleway, width_m=width)
+        found = resolve(standing, [edit])
+        views = dict(found.standing.streets)
+        assert seconds(views[CALM], a, b) == seconds(views[CALM], b, a) == seconds_ab
+        assert seconds(views["bike"], a, b) == 24.0  # who rides anything rides as before
+
+    def test_a_lane_never_makes_a_street_worse(self) -> None:
+        standing, t = self.bikes(lts=np.int8(2), maxspeed_kmh=70.0)
+        edit = ChangeStreet("AB", None, osm_way=(t.street["AB"] + 1,), cycleway="lane", width_m=1.0)
+        assert resolve(standing, [edit]).standing.streets["bike"].lts.tolist() == [2] * 7
+
+
+@pytest.mark.parametrize("edit", ["a speed", "a bridge"])
+def test_an_edited_network_is_measured_in_the_plane_it_was_measured_in(edit: str) -> None:
+    t = town(DRAWING)
+    part = replace(t.network, centre=(2.35, 48.86))
+    done: Any = (
+        Retime(np.array([0]), np.array([1], np.int32), np.array([1], np.int32))
+        if edit == "a speed"
+        else close_streets(StreetView.of(part), [0])
+    )
+    none = Destinations(exact_snaps([], []), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0), 1)
+    tables = ModeTables(part, street_pieces(part, np.empty(0, np.uint64)), none)
+    assert with_operations(tables, [done]).network.centre == (2.35, 48.86)
 
 
 class TestPlaces:

@@ -7,37 +7,31 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import shapely
-
-from pipelines.budget import Budget, cells_of
+from pipelines.budget import Budget
 from pipelines.cache import collect, lease, limit_bytes
 from pipelines.config import Config, Mode, load_config, parse_config, slug
-from pipelines.cost import Size
 from pipelines.errors import ConfigError
 from pipelines.memory import peak_mb
 from pipelines.progress import Progress
 from pipelines.quantity import bytes_of, shown_bytes
 from pipelines.rundir import RunDirectory
 from pipelines.runlog import RunLog
-from pipelines.steps.area import StudyArea, buffered_bounds, given_boundary, reach_m, study_area
 from pipelines.steps.context import Context, code_digest
 from pipelines.steps.export import export, refuse_unusable
 from pipelines.steps.gaps import gaps_artifact
+from pipelines.steps.ground import Ground, lay_ground
 from pipelines.steps.measures import measures_artifact
-from pipelines.steps.opportunities import opportunities_artifact, read_categories
 from pipelines.steps.panel import panel_artifact
-from pipelines.steps.people import population_artifact
 from pipelines.steps.portrait import green_artifact, portrait_artifact
 from pipelines.steps.reach import reach_artifact
+from pipelines.steps.results import Results
 from pipelines.steps.scores import scores_artifact
 from pipelines.steps.site_budget import budget_artifact, split_artifact
 from pipelines.steps.sites import KINDS, SiteSources, sites_artifact
-from pipelines.steps.streets import OsmSource, TableSource, keep_filter, network_artifact, profile_of
 from pipelines.store import Artifact, write_atomic
 from pipelines.version import __version__
 from pipelines.warm import warming
@@ -203,40 +197,6 @@ def _profiled(ctx: Context, *, wanted: bool) -> Iterator[None]:
     ctx.progress.say(f"  profile: {path}")
 
 
-@dataclass(frozen=True, eq=False)
-class Results:
-    """Artifacts of a run, for export."""
-
-    area: StudyArea
-    modes: tuple[Mode, ...]
-    categories: tuple[str, ...]
-    extract: Artifact
-    networks: dict[Mode, Artifact]
-    opportunities: Artifact
-    scores: Artifact
-    portrait: Artifact
-    gaps: Artifact
-    sites: dict[str, Artifact]
-    budget: Artifact | None
-
-    def files(self) -> dict[str, Artifact]:
-        """Every output of the run by name, and the artifact that holds it."""
-        found: dict[str, Artifact] = {}
-        for mode, artifact in self.networks.items():
-            found |= {f"network_{mode}_{part}.parquet": artifact for part in ("nodes", "edges")}
-        listed = ("opportunities.parquet", "access_points.parquet", "parks.csv")
-        found |= {n: self.opportunities for n in listed if n in self.opportunities.record["files"]}
-        found |= dict.fromkeys(("portrait.parquet", "summary.json"), self.portrait)
-        found["cells.parquet"] = self.scores
-        found["gaps.parquet"] = self.gaps
-        for kind, artifact in self.sites.items():
-            found |= {f"sites_{kind}.{suffix}": artifact for suffix in ("parquet", "json")}
-        if self.budget is not None:
-            found["sites_budget.json"] = self.budget
-        found["features.parquet"] = self.extract
-        return found
-
-
 def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> tuple[Config, Path]:
     if isinstance(config, Mapping):
         if overrides:
@@ -250,91 +210,45 @@ def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
     return resolved, path.resolve().parent
 
 
-def _known_size(config: Config, categories: int, file_bytes: int, boundary: shapely.Geometry | None) -> Size:
-    """What is known of a run before its extract is read; no cells where only the file says which area it is."""
-    both = {"walk", "street30"} <= set(config.modes)
-    return Size(
-        read_mb=file_bytes / 1e6,
-        content_mb=0.0,
-        nodes=0.0,
-        cells=0.0 if boundary is None else cells_of(boundary, config.area.resolution),
-        categories=categories,
-        modes=len(config.modes),
-        sites=both and any(getattr(config.sites, kind).enabled for kind in KINDS),
-    )
-
-
 def compute_results(ctx: Context) -> Results:
     """Compute every step of a run, or take it from the cache; no run directory is written."""
-    config = ctx.config
-    if not config.modes:
-        msg = "no mode is enabled; set network.walk.enabled, network.bike.enabled or network.street30.enabled to true"
-        raise ConfigError(msg)
-    categories = read_categories(ctx)
-    profiles = {mode: profile_of(ctx, mode) for mode in config.modes}
-    reaches = {mode: reach_m(ctx, profile.speed_kmh) for mode, profile in profiles.items()}
-    boundary = given_boundary(ctx)
-    source: OsmSource | TableSource
-    if config.source.osm == "tables":
-        source = TableSource(ctx)
-    else:
-        wide = config.source.buffer_m if config.source.buffer_m is not None else max(reaches.values())
-        bounds = None if boundary is None else buffered_bounds(boundary, wide)
-        source = OsmSource(ctx, keep_filter(categories), bounds)
-    size = _known_size(config, len(categories), source.size, boundary)
-    ctx.budget.check(size)
-    extract = source.artifact
-    if boundary is None:
-        boundary = shapely.box(*extract.info["bbox"])
-    area = study_area(ctx, boundary)
-    networks: dict[Mode, Artifact] = {mode: network_artifact(ctx, source, mode) for mode in config.modes}
-    source.forget()
-    vertices = sum(int(n.info["vertices"]) for n in networks.values())
-    size = replace(size, nodes=vertices, cells=len(area.cells))
-    ctx.budget.check(size)
-    ctx.tile_cells = ctx.tile_cells or ctx.budget.tile_cells(size)
-    opportunities = opportunities_artifact(
-        ctx, extract, networks, categories, bounds=buffered_bounds(boundary, max(reaches.values()))
-    )
-    population = population_artifact(ctx, area, extract)
-    reach = {mode: reach_artifact(ctx, mode, networks[mode], opportunities, area) for mode in config.modes}
+    ground = lay_ground(ctx)
+    area, networks, opportunities = ground.area, ground.networks, ground.opportunities
+    modes, categories = ctx.config.modes, ground.categories
+    reach = {mode: reach_artifact(ctx, mode, networks[mode], opportunities, area) for mode in modes}
     further = {
-        mode: measures_artifact(ctx, mode, networks[mode], opportunities, population, area)
-        for mode in config.modes
+        mode: measures_artifact(ctx, mode, networks[mode], opportunities, ground.population, area)
+        for mode in modes
     }
     scores = scores_artifact(
-        ctx, area, reach, further, population, categories, extract=extract, reaches=reaches
+        ctx,
+        area,
+        reach,
+        further,
+        ground.population,
+        categories,
+        extract=ground.extract,
+        reaches=ground.reaches,
     )
     green = green_artifact(ctx, networks["walk"], opportunities, area) if "walk" in networks else None
     panel = panel_artifact(
         ctx,
-        config.modes[0],
+        modes[0],
         area,
-        network=networks[config.modes[0]],
+        network=networks[modes[0]],
         opportunities=opportunities,
         scores=scores,
-        extract=extract,
+        extract=ground.extract,
         categories=categories,
     )
     portrait = portrait_artifact(ctx, scores, opportunities, green, panel, categories)
     gaps = gaps_artifact(ctx, scores, categories)
-    sites: dict[str, Artifact] = {}
-    budget: Artifact | None = None
-    if "walk" in networks and "street30" in networks:
-        sources = SiteSources(
-            extract, networks["walk"], networks["street30"], opportunities, reach["walk"], population
-        )
-        split = split_artifact(ctx, sources, area)
-        counts = {} if split is None else split.info["count"]
-        for kind in KINDS:
-            if getattr(config.sites, kind).enabled:
-                sites[kind] = sites_artifact(ctx, kind, sources, area, before=sites, count=counts.get(kind))
-        budget = None if split is None else budget_artifact(ctx, split, sites)
+    sites, budget = _all_sites(ctx, ground, reach)
     return Results(
         area,
-        config.modes,
+        modes,
         tuple(categories),
-        extract,
+        ground.extract,
         networks,
         opportunities,
         scores,
@@ -343,3 +257,29 @@ def compute_results(ctx: Context) -> Results:
         sites,
         budget,
     )
+
+
+def _all_sites(
+    ctx: Context, ground: Ground, reach: dict[Mode, Artifact]
+) -> tuple[dict[str, Artifact], Artifact | None]:
+    """Sites of every kind that is enabled, each clear of the kinds before it, and what one sum for several buys."""
+    networks = ground.networks
+    if "walk" not in networks or "street30" not in networks:
+        return {}, None
+    sources = SiteSources(
+        ground.extract,
+        networks["walk"],
+        networks["street30"],
+        ground.opportunities,
+        reach["walk"],
+        ground.population,
+    )
+    sites: dict[str, Artifact] = {}
+    split = split_artifact(ctx, sources, ground.area)
+    counts = {} if split is None else split.info["count"]
+    for kind in KINDS:
+        if getattr(ctx.config.sites, kind).enabled:
+            sites[kind] = sites_artifact(
+                ctx, kind, sources, ground.area, before=sites, count=counts.get(kind)
+            )
+    return sites, None if split is None else budget_artifact(ctx, split, sites)

@@ -26,8 +26,8 @@ from pipelines.errors import ConfigError
 from pipelines.progress import Progress
 from pipelines.rundir import RunDirectory
 from pipelines.steps.context import Context
+from pipelines.steps.measuring import DECIMALS
 from pipelines.steps.opportunities import OpportunityTables, destinations_for, read_categories
-from pipelines.steps.reach import DECIMALS
 from pipelines.steps.streets import profile_of
 
 _MS = 60_000.0

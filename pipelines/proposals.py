@@ -40,6 +40,7 @@ from pipelines.progress import Progress
 from pipelines.rundir import RunDirectory
 from pipelines.steps.context import Context
 from pipelines.steps.measures import further_columns
+from pipelines.steps.measuring import COUNT_CUTOFFS_MIN, DECIMALS, ModeReach, measure
 from pipelines.steps.opportunities import (
     COPY,
     OpportunityTables,
@@ -47,7 +48,6 @@ from pipelines.steps.opportunities import (
     destinations_for,
     read_categories,
 )
-from pipelines.steps.reach import COUNT_CUTOFFS_MIN, DECIMALS, ModeReach, measure
 from pipelines.steps.streets import profile_of
 
 MAX_FILE_MB = 50
@@ -517,7 +517,7 @@ class Workbench:
 
 
 def live_measures(live: LiveMode, categories: Sequence[str]) -> pd.DataFrame:
-    """The contract's columns of a mode, as `pipelines.steps.reach.measure` gives them."""
+    """The contract's columns of a mode, as `pipelines.steps.measuring.measure` gives them."""
     counts = live.counts()
     columns: dict[str, npt.NDArray[Any]] = {
         "street_length_m": live.layout.pieces.street_length_m,

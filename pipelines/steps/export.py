@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
@@ -16,12 +16,10 @@ from pipelines.errors import ArtifactError, ConfigError
 from pipelines.rundir import MANIFEST, RunDirectory
 from pipelines.sources.transfer import public_url
 from pipelines.steps.context import Context, code_digest, library_versions
+from pipelines.steps.results import Results
 from pipelines.store import sha256_of, sync_file, sync_folder
 from pipelines.tables_out import write_json
 from pipelines.version import __version__
-
-if TYPE_CHECKING:
-    from pipelines.compute import Results
 
 LOCK = ".lock"
 """File in a run directory that is locked while it is written."""

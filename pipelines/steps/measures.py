@@ -21,8 +21,8 @@ from engine.reach.places_to_cells import cell_units
 from pipelines.config import DecayName, Mode
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
+from pipelines.steps.measuring import DECIMALS, ModeReach, mode_reach
 from pipelines.steps.opportunities import OpportunityTables
-from pipelines.steps.reach import DECIMALS, ModeReach, mode_reach
 from pipelines.store import Artifact
 from pipelines.tables_out import write_parquet
 

@@ -21,9 +21,9 @@ from engine.sensitivity import resolution_panel
 from pipelines.config import Mode
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
+from pipelines.steps.measuring import DECIMALS
 from pipelines.steps.opportunities import OpportunityTables, destinations_for
 from pipelines.steps.people import cells_frame, population_artifact
-from pipelines.steps.reach import DECIMALS
 from pipelines.steps.scores import decay_of_run
 from pipelines.steps.streets import load_network
 from pipelines.store import Artifact

@@ -28,9 +28,9 @@ from pipelines.config import Mode
 from pipelines.errors import ConfigError
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
+from pipelines.steps.measuring import DECIMALS
 from pipelines.steps.opportunities import OpportunityTables, destinations_for
 from pipelines.steps.panel import panel_rows
-from pipelines.steps.reach import DECIMALS
 from pipelines.steps.scores import decay_of_run
 from pipelines.steps.streets import load_network
 from pipelines.store import Artifact

@@ -149,7 +149,7 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
     from pipelines import run
     from pipelines.batch.size import local_file
     from pipelines.memory import peak_mb, start_peak
-    from pipelines.warm import town_tables
+    from pipelines.warm_town import town_tables
 
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)

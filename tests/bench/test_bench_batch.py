@@ -23,7 +23,7 @@ from pipelines.batch.batch import _order, open_folder
 from pipelines.batch.plan import read_batch
 from pipelines.batch.split import Split, _source, make_cuts
 from pipelines.steps.context import code_digest
-from pipelines.warm import town_tables
+from pipelines.warm_town import town_tables
 from tests.batch_town import WALK_ONLY, Cluster, cluster, hashes_of_runs, in_work, leftovers, until
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]

@@ -21,7 +21,7 @@ import pytest
 
 from pipelines.compute import run
 from pipelines.rundir import MANIFEST, RunDirectory, check
-from pipelines.warm import town_tables
+from pipelines.warm_town import town_tables
 from tests.tried import note
 
 KILLS = int(os.environ.get("PROCHE_KILLS", "8"))

@@ -18,7 +18,7 @@ from pipelines.cli import cli
 from pipelines.compute import run
 from pipelines.errors import ArtifactError, ConfigError, SourceError
 from pipelines.rundir import MANIFEST, RunDirectory, check
-from pipelines.warm import town_tables
+from pipelines.warm_town import town_tables
 from tests.loopback import Content, serve
 
 

@@ -20,7 +20,7 @@ from pipelines.dossier_words import LANGUAGES, words_of
 from pipelines.proposals import Workbench, open_base, read_proposal, recomputed, resolve_proposal
 from pipelines.rundir import RunDirectory
 from pipelines.store import sha256_of
-from pipelines.warm import town_tables
+from pipelines.warm_town import town_tables
 from tests.conftest import ROOT
 
 EXAMPLES = sorted((ROOT / "configs" / "proposals").glob("helsinki-*.geojson"))

@@ -21,7 +21,7 @@ from pipelines.compute import run
 from pipelines.cost import Size
 from pipelines.errors import ConfigError
 from pipelines.memory import peak_of
-from pipelines.warm import town_tables
+from pipelines.warm_town import town_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 

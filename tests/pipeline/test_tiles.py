@@ -14,8 +14,9 @@ import shapely
 from engine.cells import cell_polygons, cells_in_area
 from pipelines import RunDirectory, run
 from pipelines.errors import ConfigError
+from pipelines.steps.part import Halo, around
+from pipelines.steps.tiles import tiles_of
 from pipelines.store import sha256_of
-from pipelines.tiles import Halo, around, tiles_of
 
 OFF = {"enabled": False}
 NO_SITES = {"trees": OFF, "chargers": OFF, "sorting": OFF}

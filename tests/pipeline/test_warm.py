@@ -8,10 +8,11 @@ import pytest
 
 from pipelines import warm
 from pipelines.compute import run
+from pipelines.warm_town import town_tables
 
 
 def test_the_town_runs_through_every_step(tmp_path: Path) -> None:
-    made = run(warm.town_tables(tmp_path), cache=tmp_path / "cache", out=tmp_path / "out")
+    made = run(town_tables(tmp_path), cache=tmp_path / "cache", out=tmp_path / "out")
     assert made.cells["walk_score"].max() > 90
     assert len(made.sites("trees")) == 3
 

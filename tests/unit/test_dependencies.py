@@ -194,7 +194,7 @@ def test_nothing_is_unpickled_evaluated_or_handed_to_a_shell() -> None:
 def test_what_is_cached_is_data(tmp_path: Path) -> None:
     """No file of a run or of its cache holds a pickle."""
     from pipelines.compute import run
-    from pipelines.warm import town_tables
+    from pipelines.warm_town import town_tables
 
     run(town_tables(tmp_path), cache=tmp_path / "cache", out=tmp_path / "out")
     files = [p for folder in ("cache", "out") for p in (tmp_path / folder).rglob("*") if p.is_file()]

@@ -38,7 +38,12 @@ def own_traffic(n: int, streets: Streets, tagged: BoolArray) -> BoolArray:
     touched = np.zeros(n, dtype=bool)
     touched[rest.u] = touched[rest.v] = True
     main = np.argmax(np.bincount(label[touched], minlength=n))
-    return np.asarray(tagged | (label[streets.u] != main) | (label[streets.v] != main) | ~touched[streets.u])
+    only = tagged | (label[streets.u] != main) | (label[streets.v] != main) | ~touched[streets.u]
+    # a copy made for a turn is what its street is, though it may begin where such a street ends
+    drawn = streets.kind != TURN
+    of_chain = np.zeros(int(streets.chain.max(initial=-1)) + 1, dtype=bool)
+    of_chain[streets.chain[drawn]] = only[drawn]
+    return of_chain[streets.chain]
 
 
 def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tuple[Nodes, Streets]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.network.geodesy import EARTH_RADIUS_M
 from engine.network.tags import TagColumns
-from engine.network.visibility import lines_across
+from engine.network.visibility import Areas, lines_across
 from engine.osm_extract import OsmExtract
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,21 +47,6 @@ class Crossings:
     way: IntArray
     areas: int
     points: int
-
-
-class Areas(NamedTuple):
-    """
-    Areas and their rings.
-
-    Ring ``r`` is ``nodes[ring_start[r]:ring_start[r + 1]]``, its last node is not the first again; area ``i`` has the
-    rings ``area_start[i]`` to ``area_start[i + 1]`` and is tagged by the way row ``way[i]``. A point is inside an
-    area when it is inside an odd number of its rings.
-    """
-
-    nodes: IntArray
-    ring_start: IntArray
-    area_start: IntArray
-    way: IntArray
 
 
 def is_area_way(tags: TagColumns) -> BoolArray:

@@ -15,7 +15,6 @@ from engine.errors import SchemaError
 
 if TYPE_CHECKING:
     import igraph as ig
-    import networkx as nx
 
 NO_WAY = -1
 """Travel time of a direction that may not be travelled."""
@@ -175,17 +174,3 @@ class StreetNetwork:
             arcs["travel_time_ms"].to_numpy(np.int32)[order],
             arcs["street"].to_numpy(np.int32)[order],
         )
-
-    def to_networkx(self) -> nx.MultiDiGraph:
-        """
-        The network as OSMnx exchanges it.
-
-        Returns
-        -------
-        networkx.MultiDiGraph
-            Nodes carry ``x``, ``y``; edges ``osmid``, ``length`` [m], ``travel_time`` [s],
-            ``travel_time_ms``, ``geometry`` and the street's attributes; graph attribute ``crs``.
-        """
-        from engine.network.exchange import to_networkx
-
-        return to_networkx(self)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from engine.network.plaza import Areas
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -19,6 +16,21 @@ TOUCH_M = 1e-4
 """[m] Closer than this a point lies on a line: a hundredth of the grid on which OSM stores positions."""
 
 _compiled = numba.njit(cache=True)
+
+
+class Areas(NamedTuple):
+    """
+    Areas and their rings.
+
+    Ring ``r`` is ``nodes[ring_start[r]:ring_start[r + 1]]``, its last node is not the first again; area ``i`` has the
+    rings ``area_start[i]`` to ``area_start[i + 1]`` and is tagged by the way row ``way[i]``. A point is inside an
+    area when it is inside an odd number of its rings.
+    """
+
+    nodes: IntArray
+    ring_start: IntArray
+    area_start: IntArray
+    way: IntArray
 
 
 def lines_across(

@@ -172,7 +172,11 @@ def test_nobody_passes_through_streets_that_are_open_to_their_own_traffic_only(t
 
 
 @SETTINGS
-@given(grid_towns(), ORIGINS, st.sampled_from([15_000, 40_000, 70_000]))
+@given(
+    grid_towns() | towns_with_own_traffic(),
+    ORIGINS,
+    st.sampled_from([15_000, 40_000, 70_000]),
+)
 def test_an_isochrone_reaches_what_the_way_allows_and_each_street_once(town, origin, limit_ms: int) -> None:
     assume(free_origins(town, [origin]))
     snap = exact_snaps([town.rows[origin.street]], [origin.fraction])

@@ -209,6 +209,15 @@ def test_a_street_of_its_own_traffic_is_entered_for_a_place_and_not_left_for_ano
     assert seconds_to(network, far, 5, 0.0) == pytest.approx((200 * 2**0.5 + 100) * 0.12, abs=0.02)
 
 
+def test_a_turn_forbidden_at_the_end_of_such_a_street_does_not_open_the_others_there() -> None:
+    ways = [(ends, OWN if ends == "WX" else STREET) for ends, _ in WAYS]
+    network = build("street30", CROSS, ways, relations=[AHEAD])
+    far = place(network, 200, 100)  # in the middle of X–S, into which one may turn from W–X
+    assert seconds_to(network, far, 5, 0.0) == pytest.approx((200 * 2**0.5 + 100) * 0.12, abs=0.02)
+    assert seconds_to(network, far, 1, 0.5) == pytest.approx(200 * 0.12, abs=0.02)  # who lives there turns
+    assert network.dropped["own_traffic_only"]["km_behind"] == 0.0
+
+
 #   A---B---C---D      B–C is open to its own traffic only; C–D lies behind it
 #   |   |
 #   F---G

@@ -98,7 +98,7 @@ def test_networkx_there_and_back(networks: dict[str, StreetNetwork], mode: str) 
 
 def test_osmnx_understands_the_graph(networks: dict[str, StreetNetwork], tmp_path: Path) -> None:
     network = networks["street30"]
-    graph = network.to_networkx()
+    graph = to_networkx(network)
     ox.io.save_graphml(graph, tmp_path / "graph.graphml")
     again = ox.io.load_graphml(tmp_path / "graph.graphml")
     same_graph = from_networkx(again, "street30")
@@ -114,7 +114,7 @@ def test_osmnx_understands_the_graph(networks: dict[str, StreetNetwork], tmp_pat
 
 
 def test_projected_graphs_are_refused(networks: dict[str, StreetNetwork]) -> None:
-    graph = networks["walk"].to_networkx()
+    graph = to_networkx(networks["walk"])
     graph.graph["crs"] = "EPSG:3879"
     with pytest.raises(SchemaError, match="before projecting"):
         from_networkx(graph, "walk")

@@ -92,11 +92,12 @@ class _Report:
         self.labels = labels_of(run, language=words.language)
         self.by = words(self.summary["weighted_by"])
         self.within = f"{self.summary['threshold_min']:g}"
-        counted = [c for c in run.categories if c in self.summary["categories_counted"]] or run.categories
+        self.known = [c for c in run.categories if c not in run.absent] or run.categories
+        counted = [c for c in self.known if c in self.summary["categories_counted"]] or self.known
         shares = {c: self.figures["categories"][c]["share"] or 0.0 for c in counted}
         self.farthest = min(counted, key=lambda c: (shares[c], counted.index(c)))
         gaps = run.gaps
-        own = gaps[(gaps["mode"] == self.mode) & gaps["category"].isin(run.categories)]
+        own = gaps[(gaps["mode"] == self.mode) & gaps["category"].isin(self.known)]
         self.gaps = own.sort_values(["burden", "gap"], ascending=[False, True], kind="stable")
 
     def first_page(self) -> str:
@@ -159,11 +160,17 @@ class _Report:
                 + (" " + w("on_the_map", rank=gap.rank) if gap.category == self.farthest else "")
             )
         said += [*self._of_income(), *self._firm()]
-        edge = self.summary["cells_edge_affected"]
-        careful = w("edge", edge=w.number(edge), cells=w.number(self.summary["cells"])) if edge else ""
         items = "".join(f"<li>{escape(s)}</li>" for s in said)
-        warning = f'<p class="warn">{escape(careful)}</p>' if careful else ""
-        return f"<h2>{w('short')}</h2><ul>{items}</ul>{warning}"
+        warnings = "".join(f'<p class="warn">{escape(s)}</p>' for s in self._careful())
+        return f"<h2>{w('short')}</h2><ul>{items}</ul>{warnings}"
+
+    def _careful(self) -> Iterable[str]:
+        """What the figures cannot know."""
+        w, edge = self.words, self.summary["cells_edge_affected"]
+        if self.run.absent:
+            yield w("absent", what=", ".join(self.labels[c] for c in self.run.absent))
+        if edge:
+            yield w("edge", edge=w.number(edge), cells=w.number(self.summary["cells"]))
 
     def _of_income(self) -> list[str]:
         index = self.figures.get("equity", {}).get("concentration")
@@ -222,7 +229,8 @@ class _Report:
             row = [self.labels[category]]
             for mode in modes:
                 f = self.summary["modes"][mode]["categories"][category]
-                row += [*(w.percent(f[k]) for k in ("share_5", "share")), w.number(f["mean_minutes"], 1)]
+                known = [*(w.percent(f[k]) for k in ("share_5", "share")), w.number(f["mean_minutes"], 1)]
+                row += known if category not in self.run.absent else ["–"] * len(known)
             rows.append([*row, w.number(self.figures["categories"][category].get("confidence_mean"), 2)])
         groups = [("", 1), *((w.mode(m), 3) for m in modes), ("", 1)]
         limits = [f"≤\u00a0{m}\u00a0min" for m in (5, self.within)]
@@ -233,10 +241,7 @@ class _Report:
     def _curves(self) -> str:
         cells = self.run.cells
         weight, _ = weight_of(cells.assign(no_network=cells[f"{self.mode}_score"].isna()))
-        times = {
-            self.labels[c]: cells[f"{self.mode}_{c}_minutes"].to_numpy(np.float64)
-            for c in self.run.categories
-        }
+        times = {self.labels[c]: cells[f"{self.mode}_{c}_minutes"].to_numpy(np.float64) for c in self.known}
         return curves_svg(times, weight, title=self.words("curves", by=self.by))
 
     def _ladder(self) -> str:
@@ -299,7 +304,7 @@ class _Report:
         blocks = [(w("score"), self.figures.get("equity") or {})]
         blocks += [
             (w("minutes_to", what=self._in_sentence(c)), self.figures["categories"][c]["equity"])
-            for c in self.run.categories
+            for c in self.known
         ]
         known = {"gini": "Gini", "theil": "Theil", "palma": "Palma"}
         for key in ("palma_income", "concentration", "worst_decile", "fgt0", "fgt1"):

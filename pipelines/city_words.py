@@ -60,6 +60,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "divisés ou multipliés par deux au hasard, le classement des mailles se maintient (corrélation de rang d'au "
         "moins {weights}), et {firm} des {worst} mailles du dernier dixième y restent.",
     ),
+    "absent": (
+        "The data hold no place of this kind: {what}. How far it is, is unknown, and nobody can have every category.",
+        "Les données ne contiennent aucun lieu de ce type : {what}. Sa distance est inconnue, et personne ne peut "
+        "avoir tout.",
+    ),
     "edge": (
         "{edge} of {cells} cells lie near the end of the data: places beyond it are not seen, so their times may be "
         "too long.",

@@ -31,7 +31,8 @@ def headline(run: RunDirectory) -> str:
     for mode in run.modes:
         figures = summary["modes"][mode]
         shares = ", ".join(
-            f"{name} {_percent(figures['categories'][name]['share'])}" for name in run.categories
+            f"{name} {'unknown' if name in run.absent else _percent(figures['categories'][name]['share'])}"
+            for name in run.categories
         )
         lines.append(f"  {_MODES.get(mode, mode)}: {shares}; all of them {_percent(figures['all_share'])}")
     if summary["cells_edge_affected"]:
@@ -80,9 +81,8 @@ def warnings(run: RunDirectory) -> list[str]:
     reports = run.manifest["reports"]
     opportunities = reports["opportunities"]
     found = [
-        f"no {name} {_left_out(opportunities['dropped'].get(name, {}))}: their figures are empty, not bad"
-        for name in run.categories
-        if not opportunities["places"].get(name)
+        f"no {name} {_left_out(opportunities['dropped'].get(name, {}))}: unknown, not 0 %; nobody can have all of them"
+        for name in run.absent
     ]
     for name, reasons in opportunities["dropped"].items():
         if n := reasons.get(NO_CAPACITY):

@@ -95,6 +95,12 @@ class RunDirectory:
         """Categories of the run."""
         return list(self.manifest["categories"])
 
+    @property
+    def absent(self) -> list[str]:
+        """Categories without any place: their figures tell of the data, not of the city."""
+        places = self.manifest["reports"]["opportunities"]["places"]
+        return [name for name in self.categories if not places.get(name)]
+
     @cached_property
     def cells(self) -> gpd.GeoDataFrame:
         """``cells.parquet``."""

@@ -136,6 +136,11 @@ class Run:
         """Categories of the run."""
         return tuple(self.directory.categories)
 
+    @cached_property
+    def absent(self) -> tuple[str, ...]:
+        """Categories without any place in the data."""
+        return tuple(self.directory.absent)
+
     @property
     def cutoff_min(self) -> float:
         """[min] What the run itself calls served."""

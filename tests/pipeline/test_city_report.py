@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from pipelines.city_report import city_report
 from pipelines.city_words import TEXTS
 from pipelines.cli import cli
 from pipelines.errors import ConfigError
+from pipelines.report import headline
 from pipelines.rundir import RunDirectory
 
 
@@ -120,3 +122,24 @@ def test_it_prints_on_two_pages(page: Path, tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     assert len(re.findall(rb"/Type /Page\b", pdf.read_bytes())) == 2
+
+
+def test_a_category_of_which_the_data_hold_no_place_is_unknown_and_not_the_farthest(
+    demo_run: RunDirectory, tmp_path: Path
+) -> None:
+    bare = Path(shutil.copytree(demo_run.path, tmp_path / "bare"))
+    manifest = json.loads((bare / "manifest.json").read_text("utf-8"))
+    manifest["reports"]["opportunities"]["places"]["sorting"] = 0
+    (bare / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    run = RunDirectory.open(bare)
+
+    assert run.absent == ["sorting"]
+    text = city_report(run)
+    assert "What is farthest: sorting points" in city_report(demo_run)
+    assert "What is farthest: sorting points" not in text
+    assert "The data hold no place of this kind: Sorting points." in text
+    row = re.search(r"<th[^>]*>Sorting points</th>(.*?)</tr>", text.split("Within reach")[1], re.DOTALL)
+    assert row is not None
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", row[1])[:-1] == ["–"] * 3 * len(run.modes)
+    assert "sorting unknown;" in headline(run)
+    assert "\n  ! no sorting in the data: unknown, not 0 %; nobody can have all of them" in headline(run)

@@ -19,6 +19,8 @@ def glance(context: Context) -> None:
     if context.view.district is not None:
         st.caption(t("glance.whole", area=plain(run.title), part=plain(context.view.district)))
     st.table(glance_table(context).set_index(t("cell.place")))
+    if run.absent:
+        st.caption(t("glance.absent", what=", ".join(name_of(context, c) for c in run.absent)))
     st.caption(t("cell.choose"))
 
 
@@ -29,10 +31,15 @@ def glance_table(context: Context) -> pd.DataFrame:
     rows = []
     for category in run.categories:
         shares = {m: modes[m]["categories"].get(category, {}).get("share") for m in run.modes}
-        rows.append({t("cell.place"): name_of(context, category)} | _percents(context, shares))
+        told = _percents(context, shares) if category not in run.absent else _unknown(context)
+        rows.append({t("cell.place"): name_of(context, category)} | told)
     everything = {m: modes[m].get("all_share") for m in run.modes}
     rows.append({t("cell.place"): t("glance.all")} | _percents(context, everything))
     return pd.DataFrame(rows)
+
+
+def _unknown(context: Context) -> dict[str, str]:
+    return dict.fromkeys((context.t.known("short_mode", m) for m in context.run.modes), "–")
 
 
 def _percents(context: Context, shares: dict[str, float | None]) -> dict[str, str]:

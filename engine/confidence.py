@@ -129,7 +129,7 @@ def cell_confidence(
     * ``snap``: mean off-network leg of the nearest places, 1 up to 20 m, 0 at the cap;
     * ``age``: mean age of their last edits, 1 up to 2 years, 0 from 10 on;
     * ``edge``: ½ near the end of the data, for a cell that seems to be beyond the threshold;
-    * ``support``: 0.7 where one place alone brings the cell within the threshold.
+    * ``support``: 0.7 where one place alone brings the cell within the threshold; 0 where `places` hold none at all.
 
     What is not known (no count, no ages) takes no part, and its column is null.
 
@@ -185,7 +185,9 @@ def cell_confidence(
             "snap": _falling(_mean_of(places, "snap_m", own, near), EXACT_SNAP_M, rules.max_snap_m),
             "age": _falling(_mean_of(places, "age_years", own, near), FRESH_YEARS, STALE_YEARS),
             "edge": _edge(cells, mode, times[:, k], rules.threshold_min),
-            "support": _support(cells, mode, name, times[:, k], rules.threshold_min),
+            "support": _support(cells, mode, name, times[:, k], rules.threshold_min)
+            if len(own)
+            else np.zeros(len(cells)),
         }
         tables.append(_table(cells, name, parts))
     columns = ["h3_cell", "category", *COMPONENTS, "confidence", "because"]

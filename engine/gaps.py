@@ -68,7 +68,8 @@ def find_gaps(
     A cell is in a gap if its mean nearest time is over the threshold and somebody lives there. Neighbouring
     cells form one gap; a gap larger than `max_area_km2` is cut into compact connected parts, because one new
     place could not serve it. Gaps are ranked by residents × minutes over the threshold; without any
-    population, by cells × minutes over.
+    population, by cells × minutes over. A category that no cell reaches has its own gaps, but does not count in
+    `ALL`: there it would put every cell in a gap, and hide where the others are missing.
 
     Parameters
     ----------
@@ -107,12 +108,13 @@ def find_gaps(
     """
     names = list(categories if categories is not None else categories_of(cells, mode=mode))
     table = _table(cells, mode, names, dict(labels or {}), threshold=threshold_min, limit=limit_min)
-    columns = {name: table.times[:, k] for k, name in enumerate(names)}
+    views = {name: (table, table.times[:, k]) for k, name in enumerate(names)}
     if len(names) > 1:
-        columns[ALL] = _slowest(table.times)
+        together = _reached(table)
+        views[ALL] = together, _slowest(together.times)
     rows: list[dict[str, Any]] = []
     known: dict[bytes, list[_Part]] = {}
-    for name, minutes in columns.items():
+    for name, (table, minutes) in views.items():
         over = _minutes_over(table, minutes)
         bad = over > 0
         if bad.tobytes() not in known:
@@ -168,6 +170,15 @@ def _table(
         flag_of(cells, "edge_affected"),
         cells["neighbourhood"].to_numpy(dtype=object) if "neighbourhood" in cells.columns else None,
     )
+
+
+def _reached(table: _Table) -> _Table:
+    """The categories that some cell reaches: one that none reaches cannot tell one cell from another."""
+    some = np.asarray(~np.isnan(table.times).all(axis=0))
+    if not some.any():
+        return table
+    names = [name for name, kept in zip(table.names, some, strict=True) if kept]
+    return table._replace(names=names, times=table.times[:, some])
 
 
 def _slowest(times: _Floats) -> _Floats:

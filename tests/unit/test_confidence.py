@@ -80,6 +80,12 @@ def test_one_place_alone_is_thin_support() -> None:
     assert table["because"].tolist() == ["", "support", ""]
 
 
+def test_a_category_without_any_place_in_the_data_has_no_support() -> None:
+    table = cell_confidence(cells(**TIMES), places(50).iloc[:0], mode="walk")
+    assert table["confidence"].tolist() == [0, 0, 0]
+    assert table["because"].tolist() == ["support"] * 3
+
+
 def test_nothing_is_known_without_streets() -> None:
     table = cell_confidence(cells(**TIMES, no_network=[False, True, False]), places(50), mode="walk")
     assert table["confidence"].tolist() == [1, 0, 1]

@@ -68,6 +68,20 @@ def test_more_residents_rank_before_more_minutes() -> None:
     assert nobody["residents"].isna().all()
 
 
+def test_a_category_that_no_cell_reaches_does_not_hide_where_the_others_are_missing() -> None:
+    row = line(3)
+    table = city(
+        row, population=[5, 5, 5], walk_shops_minutes=[5.0, 20.0, 5.0], walk_sorting_minutes=[NAN, NAN, NAN]
+    )
+    gaps = find_gaps(table, mode="walk", limit_min=60).set_index("category")
+    assert gaps.loc[ALL, "h3_cells"] == row[1]
+    assert gaps.loc[ALL, "mean_minutes"] == 20
+    assert "sorting" not in gaps.loc[ALL, "why"]
+    assert gaps.loc["sorting", "cells"] == 3
+    nothing = table.assign(walk_shops_minutes=NAN)
+    assert find_gaps(nothing, mode="walk").set_index("category").loc[ALL, "cells"] == 3
+
+
 def test_cells_without_people_or_streets_are_in_no_gap() -> None:
     row = line(3)
     table = city(

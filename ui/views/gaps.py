@@ -50,6 +50,8 @@ def gaps() -> None:
         if len(table):
             exports(context, table)
     with right:
+        if run.absent and category in (None, *run.absent):
+            st.caption(t("gaps.absent", what=", ".join(name_of(context, c) for c in run.absent)))
         if table.empty:
             st.success(t("gaps.none", minutes=t.number(run.cutoff_min)))
         else:

@@ -2,7 +2,7 @@
 Configurations, proposals, OSM files, manifests and cache records of any shape: a clear error or a counted repair.
 
 ``PROCHE_FUZZ=1000`` tries that many inputs in each test (default 80); the count of all is printed at the end.
-`tests/faults/fuzz_atheris.py` goes on by itself, led by coverage, where atheris is installed.
+`tests/faults/fuzz_atheris.py` goes where these draws do not lead: by coverage, where atheris is installed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pipelines.rundir import MANIFEST, RunDirectory, check
 from pipelines.sources.download import check_copy, read_record
 from pipelines.sources.osm_file import read_osm
 from pipelines.store import RECORD, Store
+from tests.faults import fuzz_atheris
 from tests.osm_town import osm_xml
 from tests.tried import note
 
@@ -124,14 +125,20 @@ def spoiled(draw: st.DrawFn, whole: Any) -> Any:
 
 CONFIG: dict[str, Any] = {
     "area": {"name": "Here", "bbox": [24.93, 60.16, 24.96, 60.18], "resolution": 10},
-    "source": {"osm": "x.osm.pbf", "sha256": "0" * 64, "columns": {"id": "osm"}},
+    "source": {"osm": "x.osm.pbf", "sha256": "0" * 64},
     "network": {
-        "walk": {"speed_kmh": 5.0, "max_snap_m": 100}, "bike": {"max_lts": 3}, "street30": {"major": {"names": ["A"]}},
+        "walk": {"speed_kmh": 5.0}, "bike": {"max_lts": 3}, "street30": {"major": {"names": ["A"]}},
     },
-    "opportunities": {"shops": {"osm": {"shop": ["bakery"]}, "min_area_ha": 0.1, "weight": 2}},
-    "population": {"kind": "grid", "file": "p.gpkg", "column": "n"},
+    "opportunities": {
+        "shops": {"osm": {"shop": ["bakery"]}, "min_area_ha": 0.1, "weight": 2},
+        "sorting": {
+            "osm": {}, "file": "a.csv", "group_by": ["id"], "where": {"open": ["yes"]}, "exclude": {"id": ["9"]},
+            "streams": "glass",
+        },
+    },
+    "population": {"grid": "p.gpkg", "column": "n", "keep": ["poor"]},
     "scoring": {"taxonomy": "card", "cutoff_min": 15, "weights": {"green": 2}},
-    "sites": {"trees": {"count": 3, "spacing_m": 8}},
+    "sites": {"trees": {"count": 3, "spacing_m": 8, "existing": {"file": "t.csv", "id": "t"}}},
 }  # fmt: skip
 
 
@@ -164,20 +171,25 @@ def test_configuration_files(text: bytes, override: str, suffix: str, tmp_path: 
         survives(lambda: load_config(path, overrides=[override]))
 
 
+POINT = {"type": "Point", "coordinates": [24.94, 60.17]}
+LINE = {"type": "LineString", "coordinates": [[24.94, 60.17], [24.95, 60.18]]}
+RING = {"type": "Polygon", "coordinates": [[[24.94, 60.17], [24.95, 60.17], [24.95, 60.18], [24.94, 60.17]]]}
 PROPOSAL: dict[str, Any] = {
     "type": "FeatureCollection",
     "name": "A school",
-    "phases": ["one"],
+    "phases": ["one", "two"],
     "features": [
-        {"type": "Feature",
-         "properties": {"edit": kind, "category": "schools", "capacity": 20, "cost_eur": 5, "id": "node/1",
-                        "mode": "walk", "speed_kmh": 5, "phase": "one"},
-         "geometry": {"type": geometry, "coordinates": coordinates}}
-        for kind, geometry, coordinates in (
-            ("add_amenity", "Point", [24.94, 60.17]),
-            ("add_street", "LineString", [[24.94, 60.17], [24.95, 60.18]]),
-            ("add_amenity", "Polygon", [[[24.94, 60.17], [24.95, 60.17], [24.95, 60.18], [24.94, 60.17]]]),
-            ("remove_amenity", "Point", [24.94, 60.17]),
+        {"type": "Feature", "geometry": geometry, "properties": {"edit": kind, "cost_eur": 5, "phase": 1, **properties}}
+        for kind, geometry, properties in (
+            ("add_amenity", POINT, {"category": "schools", "capacity": 20, "name": "A"}),
+            ("add_amenity", RING, {"category": "green", "entrances": [[24.94, 60.17]]}),
+            ("remove_amenity", RING, {"category": "schools"}),
+            ("resize_amenity", None, {"id": "node/1", "capacity": 3}),
+            ("open_schoolyard", POINT, {"school_category": "schools"}),
+            ("add_street", LINE, {"modes": ["walk"], "speed_kmh": 5, "oneway": True, "lts": 1, "connect": "all"}),
+            ("remove_street", None, {"osm_way": [1, 2], "modes": ["street30"]}),
+            ("change_street", LINE, {"max_speed_kmh": 30, "direction": "forward", "cycleway": "lane", "width_m": 2}),
+            ("speed_area", RING, {"max_speed_kmh": 30, "keep_highway": ["primary"], "calms": True, "phase": 2}),
         )
     ],
 }  # fmt: skip
@@ -195,29 +207,25 @@ def test_proposals(value: Any) -> None:
 # --- OSM files
 
 
-@pytest.fixture(scope="module")
-def town() -> bytes:
-    drawing = "\nA--B--C\n|  |  |\nD--E--F\n"
-    ways = [
+TOWN = osm_xml(
+    "\nA--B--C\n|  |  |\nD--E--F\n",
+    [
         ("ABC", {"highway": "residential", "name": "<script>"}),
         ("DEF", {"highway": "footway"}),
         ("AD", {"highway": "steps"}),
         ("BE", {"highway": "primary", "maxspeed": "1e99"}),
         ("ABEDA", {"leisure": "park"}),
-    ]
-    return osm_xml(drawing, ways, nodes={"A": {"amenity": "school", "name": "=1+1"}}).encode()
-
-
+    ],
+    nodes={"A": {"amenity": "school", "name": "=1+1"}},
+).encode()
 KEEP = {"amenity": None, "leisure": None}
 
 
 @fuzzed
 @given(changes=st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=12)), max_size=5), keep=st.floats(0, 1),
        whole=st.booleans())  # fmt: skip
-def test_osm_xml(
-    changes: list[tuple[float, bytes]], keep: float, whole: bool, town: bytes, tmp_path: Path
-) -> None:
-    data = bytearray(town)
+def test_osm_xml(changes: list[tuple[float, bytes]], keep: float, whole: bool, tmp_path: Path) -> None:
+    data = bytearray(TOWN)
     for where, new in changes:
         at = int(where * len(data))
         data[at : at + len(new)] = new
@@ -351,9 +359,18 @@ def test_a_packed_osm_file_that_unfolds_without_end_is_bounded(tmp_path: Path, s
 
 MANIFEST_OF_A_RUN: dict[str, Any] = {
     "product": "proche", "modes": ["walk"], "categories": ["shops"], "base": "/",
-    "config": {"area": {"name": "x"}, "source": {"osm": "x"}},
+    "config": {"area": {"name": "x", "bbox": [1, 2, 3, 4]}, "source": {"osm": "x"}},
     "outputs": {"cells.parquet": {"sha256": "0" * 64, "size": 4}},
 }  # fmt: skip
+
+
+def test_what_is_spoiled_was_right(tmp_path: Path) -> None:
+    """Else every draw would end at the same first error."""
+    assert len(parse_proposal(PROPOSAL).edits) == 9
+    assert parse_config(CONFIG).area.name == "Here"
+    (tmp_path / MANIFEST).write_text(json.dumps(MANIFEST_OF_A_RUN), "utf-8")
+    assert RunDirectory.open(tmp_path).modes
+    assert load_config(tmp_path / MANIFEST).area.name == "x"
 
 
 @fuzzed
@@ -396,3 +413,10 @@ def test_records_of_the_cache(data: st.DataObject, tmp_path: Path) -> None:
     survives(lambda: check_copy(download))
     survives(lambda: read_record(download))
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", fuzz_atheris.NAMES)
+def test_what_coverage_leads_reads_its_seeds(name: str, tmp_path: Path) -> None:
+    seeds, read = fuzz_atheris.reader(name, tmp_path)
+    assert survives(lambda: read(seeds[0])) is not None
+    survives(lambda: read(seeds[0][:-9]))

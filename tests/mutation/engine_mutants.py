@@ -9,14 +9,16 @@ Mutation check of the engine: small faults put into a copy of the code, one at a
 3. Faults are drawn (see engine_faults.py); each is put into the copy, and the tests that call its function run, those
    named after its module and then the cheap and narrow ones first, to the first failure, within ``--budget`` seconds
    of computing. Compiled kernels that the fault may touch are compiled anew. Hypothesis tries the same examples.
+   What survives is looked at a second time, with every test that calls the function (unless ``--looks 1``).
 4. ``killed``: a test failed, or the code could not be imported. ``killed (time)``: the tests computed for more than
    ``--seconds`` beyond three times what they need: an endless loop. ``survived``: they passed. ``uncalled``: no test
    calls the function; it counts as survived.
 5. A fault that changes nothing anyone can see is listed in ``equivalent.toml`` with the reason, and is not counted.
 6. Every test that killed runs once more on the code as it is: if one fails there, its kills are withdrawn.
 
-It ends with a table of rooms, the survivors, and the share that was noticed. What is known from an earlier run is
-not tried again: a kill as long as its file and the test that noticed it stay, a survivor as long as all tests do.
+It ends with a table of rooms, the survivors, and the share that was noticed at the first look and at both. What is
+known from an earlier run is not tried again: a kill as long as its file and the test that noticed it stay, a survivor
+as long as all tests do.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -55,6 +58,7 @@ LIBRARIES = ("geopandas", "h3", "igraph", "networkx", "osmium", "osmnx", "pyarro
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 GROUP = 6
 """Test files whose calls are noted in one process; what is noted is kept after each."""
+MISSED = ("survived", "uncalled")
 PINNED = ("engine/reach/compiled.py", "engine/proposals/compiled.py")
 """These compile every kernel of their room anew when any file of it changes; here only what a fault can touch."""
 
@@ -284,25 +288,31 @@ def tried(mutant: Mutant, copy: Copy, chosen: list[str], need: float, kernels: d
     return "killed", copy.told.read_text("utf-8") if copy.told.exists() else "import"
 
 
-def told(
-    mutant: Mutant, row: dict[str, Any] | None, copy: Copy, found: dict[str, Any], args: argparse.Namespace
-) -> dict[str, Any]:
-    """Give what is known of a fault; try it if nothing is, or what it rests on has changed."""
+def told(mutant: Mutant, known: dict[Any, Any], copy: Copy, found: dict[str, Any], args: argparse.Namespace,
+         look: int) -> dict[str, Any]:  # fmt: skip
+    """Give what is known of a fault at one look; try it if nothing is, or what it rests on has changed."""
     why = equivalents().get((mutant.file, mutant.name, mutant.before, mutant.after, mutant.nth))
     if why is not None:
-        return asdict(mutant) | {"outcome": "equivalent", "killer": "", "ran": 0, "calling": 0}
-    chosen, need, calling = tests_of(f"{mutant.file}:{mutant.name}", found["tests"], budget=args.budget)
+        return asdict(mutant) | {"outcome": "equivalent", "killer": "", "ran": 0, "calling": 0, "look": look}
+    budget = args.budget if look == 1 else math.inf
+    chosen, need, calling = tests_of(f"{mutant.file}:{mutant.name}", found["tests"], budget=budget)
+    row = known.get(key_of(asdict(mutant) | {"look": look}))
     if row is not None and row["state"] == state_of(row, chosen, found["files"], copy):
         return row | asdict(mutant)
     begun = time.monotonic()
     outcome, killer = tried(mutant, copy, chosen, need, found["kernels"], args.seconds)
-    print(f"{outcome:14} {mutant.file}:{mutant.line} {mutant.before!r} → {mutant.after!r} "
+    print(f"{outcome:14} {mutant.file}:{mutant.line} {mutant.before!r} → {mutant.after!r} look {look}, "
           f"{time.monotonic() - begun:.0f} s, {need:.0f} s of {len(chosen)} tests, {killer}", flush=True)  # fmt: skip
     row = asdict(mutant) | {"outcome": outcome, "killer": killer, "ran": len(chosen), "calling": calling}
-    row["state"] = state_of(row, chosen, found["files"], copy)
+    row |= {"look": look, "state": state_of(row, chosen, found["files"], copy)}
     with (args.work / f"seed-{args.seed}.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(row) + "\n")
     return row
+
+
+def key_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells one fault, and one look at it, from others."""
+    return *(row[k] for k in ("file", "name", "before", "after", "nth")), row.get("look", 1)
 
 
 @cache
@@ -351,10 +361,14 @@ def table(results: list[dict[str, Any]]) -> str:
         f"{r['outcome']}: {r['file']}:{r['line']} {r['name']}: {r['before']!r} → {r['after']!r}"
         f" ({r['ran']} of {r['calling']} tests)"
         for r in results
-        if r["outcome"] in ("survived", "uncalled")
+        if r["outcome"] in MISSED
     ]
-    noticed, counted = total["killed"] + total["killed (time)"], len(results) - total["equivalent"]
-    lines.append(f"{noticed} of {counted} noticed: {100 * noticed / max(counted, 1):.1f} %")
+    counted = len(results) - total["equivalent"]
+    for look in sorted({r["look"] for r in results}):
+        noticed = sum(r["outcome"].startswith("killed") and r["look"] <= look for r in results)
+        lines.append(
+            f"{noticed} of {counted} noticed by look {look}: {100 * noticed / max(counted, 1):.1f} %"
+        )
     return "\n".join(lines)
 
 
@@ -363,7 +377,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--count", type=int, default=140)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budget", type=float, default=25, help="[s] of tests for one fault")
+    parser.add_argument(
+        "--budget", type=float, default=25, help="[s] of tests for one fault, at the first look"
+    )
+    parser.add_argument(
+        "--looks", type=int, default=2, choices=(1, 2), help="2: survivors once more, all tests"
+    )
     parser.add_argument(
         "--seconds", type=float, default=45, help="[s] of computing beyond 3 × what tests need"
     )
@@ -388,13 +407,16 @@ def main() -> None:
     known = {}
     if log.exists():
         for row in map(json.loads, log.read_text("utf-8").splitlines()):
-            known[row["file"], row["name"], row["before"], row["after"], row["nth"]] = row
+            known[key_of(row)] = {"look": 1} | row
     results = []
     try:
         for m in sample(copy.root, count=args.count, seed=args.seed)[part - 1 :: parts]:
             if m.file.startswith(args.only):
-                row = known.get((m.file, m.name, m.before, m.after, m.nth))
-                results.append(told(m, row, copy, found, args))
+                for look in range(1, args.looks + 1):
+                    row = told(m, known, copy, found, args, look)
+                    if row["outcome"] not in MISSED or row["ran"] == row["calling"]:
+                        break
+                results.append(row)
     except KeyboardInterrupt:
         print(f"interrupted after {len(results)}; the same command goes on from here", flush=True)
     results.sort(key=lambda r: (r["file"], r["start"], r["after"]))

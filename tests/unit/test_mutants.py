@@ -62,3 +62,29 @@ def test_what_is_set_aside_is_in_the_code_and_has_a_reason(faults) -> None:
         assert (fault["name"], fault["before"], fault["after"], fault.get("nth", 0)) in there, fault
     keys = [(f["file"], f["name"], f["before"], f["after"], f.get("nth", 0)) for f in listed]
     assert len(set(keys)) == len(keys)
+
+
+def test_the_share_is_told_for_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "mutation"))
+    import engine_mutants
+
+    fault = {
+        "file": "engine/a.py",
+        "name": "f",
+        "line": 1,
+        "before": "1",
+        "after": "(2)",
+        "nth": 0,
+        "ran": 2,
+        "calling": 3,
+    }
+    looks = [("killed", 1), ("killed (time)", 2), ("survived", 2), ("uncalled", 1), ("equivalent", 1)]
+    told = engine_mutants.table([fault | {"outcome": outcome, "look": look} for outcome, look in looks])
+    assert told.splitlines()[-2:] == ["1 of 4 noticed by look 1: 25.0 %", "2 of 4 noticed by look 2: 50.0 %"]
+    assert (
+        engine_mutants.key_of(fault)
+        == engine_mutants.key_of(fault | {"look": 1})
+        != engine_mutants.key_of(fault | {"look": 2})
+    )
+    for name in ("engine_mutants", "engine_faults", "engine_watch"):
+        sys.modules.pop(name)

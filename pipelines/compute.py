@@ -102,6 +102,45 @@ def run(
     --------
     >>> run("configs/demo.toml").cells["walk_score"].median()  # doctest: +SKIP
     """
+    with opened(
+        config,
+        out=out,
+        overrides=overrides,
+        force=force,
+        offline=offline,
+        progress=progress,
+        cache=cache,
+        base=base,
+        tile_cells=tile_cells,
+        memory_limit=memory_limit,
+        profile=profile,
+    ) as ctx:
+        return finish(ctx)
+
+
+@contextmanager
+def opened(
+    config: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    force: bool = False,
+    offline: bool = False,
+    progress: Progress | None = None,
+    cache: str | Path | None = None,
+    base: str | Path | None = None,
+    tile_cells: int | None = None,
+    memory_limit: str | int | None = None,
+    profile: bool = False,
+) -> Iterator[Context]:
+    """
+    Begin a run: what is used of the cache stays until the end, what happens is logged; parameters as those of `run`.
+
+    Yields
+    ------
+    Context
+        For `finish`, or for single steps.
+    """
     resolved, own_base = _configured(config, overrides)
     folder = Path(cache) if cache else cache_folder()
     target = Path(out) if out else folder / "runs" / slug(resolved.area.name)
@@ -110,6 +149,7 @@ def run(
         config=resolved,
         base=Path(base).resolve() if base else own_base,
         cache=folder,
+        out=target,
         progress=progress or Progress(),
         force=force,
         offline=offline,
@@ -117,12 +157,16 @@ def run(
         budget=_budget(memory_limit),
         log=RunLog.open(folder, slug(resolved.area.name)),
     )
-    with lease(folder), _logged(ctx, target), _profiled(ctx, wanted=profile):
-        finished = _computed(ctx, target)
+    with ExitStack() as stack:
+        stack.enter_context(lease(folder))
+        stack.enter_context(_logged(ctx))
+        stack.enter_context(_profiled(ctx, wanted=profile))
+        with ExitStack() as warm:
+            ctx.on_first_build = lambda: warm.enter_context(warming())
+            yield ctx
         for entry in collect(folder, limit=limit_bytes()):
             ctx.progress.say(f"  - evicted from the cache: {entry.name}, {shown_bytes(entry.size)}")
             ctx.log.write("evicted", entry=entry.name, size=entry.size)
-    return finished
 
 
 def _budget(limit: str | int | None) -> Budget:
@@ -130,15 +174,22 @@ def _budget(limit: str | int | None) -> Budget:
     return Budget.of(amount)
 
 
-def _computed(ctx: Context, target: Path) -> RunDirectory:
-    """Every step, then the run directory."""
+def finish(ctx: Context, ground: Ground | None = None) -> RunDirectory:
+    """
+    Every step, then the run directory.
+
+    Parameters
+    ----------
+    ctx
+        The run that was begun.
+    ground
+        What it rests on, where that was laid already.
+    """
     start = time.perf_counter()
     ctx.progress.say(f"{ctx.config.area.name}: {', '.join(ctx.config.modes)}")
-    with ExitStack() as stack:
-        ctx.on_first_build = lambda: stack.enter_context(warming())
-        results = compute_results(ctx)
+    results = compute_results(ctx, ground)
     finished, written = export(
-        ctx, results, target, seconds=lambda: time.perf_counter() - start, peak_mb=peak_mb()
+        ctx, results, ctx.out, seconds=lambda: time.perf_counter() - start, peak_mb=peak_mb()
     )
     state = (
         "nothing to do: every step was known"
@@ -154,7 +205,7 @@ def _computed(ctx: Context, target: Path) -> RunDirectory:
 
 
 @contextmanager
-def _logged(ctx: Context, target: Path) -> Iterator[None]:
+def _logged(ctx: Context) -> Iterator[None]:
     """Tell the log how a run began and how it ended."""
     ctx.log.write(
         "start",
@@ -162,7 +213,7 @@ def _logged(ctx: Context, target: Path) -> Iterator[None]:
         code=code_digest(),
         config_digest=ctx.config.digest,
         area=ctx.config.area.name,
-        out=str(target),
+        out=str(ctx.out),
         python=platform.python_version(),
         system=platform.platform(),
     )
@@ -210,9 +261,9 @@ def _configured(config: str | Path | Mapping[str, Any], overrides: Sequence[str]
     return resolved, path.resolve().parent
 
 
-def compute_results(ctx: Context) -> Results:
+def compute_results(ctx: Context, ground: Ground | None = None) -> Results:
     """Compute every step of a run, or take it from the cache; no run directory is written."""
-    ground = lay_ground(ctx)
+    ground = ground or lay_ground(ctx)
     area, networks, opportunities = ground.area, ground.networks, ground.opportunities
     modes, categories = ctx.config.modes, ground.categories
     reach = {mode: reach_artifact(ctx, mode, networks[mode], opportunities, area) for mode in modes}

@@ -16,7 +16,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipelines.batch.unit import Order, Outcome, compute_unit
+from pipelines import cost
+from pipelines.batch.unit import InTiles, Order, Outcome, compute_tile, compute_unit
+from pipelines.steps import tiles
+from pipelines.steps.tiles import Tile
 from pipelines.store import sha256_of
 from tests.osm_town import osm_xml
 
@@ -174,15 +177,50 @@ def cluster(folder: Path, *, workers: int = 2, nanny: bool = True) -> Iterator[C
         made.stop()
 
 
-def deadly(order: Order) -> Outcome:
+def deadly(order: Order) -> Outcome | InTiles:
     """Compute a unit; the city called Bad kills the worker that tries it, as running out of memory does."""
     if order.city == "Bad":
         os.kill(os.getpid(), signal.SIGKILL)
     return compute_unit(order)
 
 
-def faulty(order: Order) -> Outcome:
+def faulty(order: Order) -> Outcome | InTiles:
     """Compute a unit; the city called Bad meets a fault of the product."""
     if order.city == "Bad":
         raise KeyError("streets")
     return compute_unit(order)
+
+
+def in_small_tiles(order: Order) -> Outcome | InTiles:
+    """Compute a unit in a worker whose cells are said to be so large that three fit beside the networks."""
+    cost.CELL_MB, cost.LEAST_TILE = 1e3, 3
+    return compute_unit(order)
+
+
+FATAL_TILE = 3
+
+
+def deadly_tile(order: Order, tile: Tile) -> Outcome:
+    """Compute a tile; the third one that is begun kills its worker when its table is written and not yet published."""
+    begun = Path(order.out) / "begun"
+    begun.mkdir(exist_ok=True)
+    number = next(n for n in range(1, 10_000) if _make(begun / str(n)))
+    if number != FATAL_TILE:
+        return compute_tile(order, tile)
+    write = tiles.write_parquet
+
+    def last_words(*args: Any) -> None:
+        write(*args)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    tiles.write_parquet = last_words  # the process does not live to put it back
+    return compute_tile(order, tile)
+
+
+def _make(path: Path) -> bool:
+    """Make a file, and say whether it was not there."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
 from engine.sites.ask import StationAsk
 from engine.sites.budget import budget_sweep
-from engine.sites.candidates import Candidates, Obstacles, street_side_candidates
+from engine.sites.candidates import PLACES_AT_ONCE, Candidates, Obstacles, street_side_candidates
 from engine.sites.capacity import capacitated_covering
 from engine.sites.carriageway import walkways
 from engine.sites.catchment import catchment, served
@@ -44,6 +44,7 @@ def site_stations(
     existing: gpd.GeoDataFrame | None = None,
     obstacles: Obstacles | None = None,
     within: BaseGeometry | None = None,
+    at_once: int = PLACES_AT_ONCE,
 ) -> SitePlan:
     """
     Propose stations at the kerbs of motor streets, on top of those that exist.
@@ -66,6 +67,8 @@ def site_stations(
         What to keep away from, by kind; footways and crossings of `network` join as the kind ``walkway``.
     within
         [deg] Area that may be built in; None: everywhere.
+    at_once
+        Places that are judged together: changes memory, never results.
 
     Returns
     -------
@@ -80,7 +83,9 @@ def site_stations(
     people = per_cell(demand, pieces, what="demand")
     need = np.ones(pieces.n_cells) if ask.need is None else per_cell(ask.need, pieces, what="need")
     around = {**(obstacles or {}), "walkway": walkways(network)}
-    found = street_side_candidates(network_street30, ask.kerb_rule, obstacles=around, within=within)
+    found = street_side_candidates(
+        network_street30, ask.kerb_rule, obstacles=around, within=within, at_once=at_once
+    )
     today = existing_points(existing)
     lon_lat = np.concatenate([today, found.places.lon_lat])
     plane = local_metres(network_street30)

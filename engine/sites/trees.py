@@ -65,6 +65,7 @@ def site_trees(
     within_m: float = 100.0,
     canopy_target: float = CANOPY_TARGET,
     unit: str = "residents",
+    at_once: int = PLACES_AT_ONCE,
 ) -> SitePlan:
     """
     Propose street trees at the kerbs of motor streets.
@@ -112,6 +113,9 @@ def site_trees(
         Share under canopy from which on nothing lacks.
     unit
         What `population` counts.
+    at_once
+        Places that are judged, and candidates whose surroundings are looked at, together: changes memory, never
+        results.
 
     Returns
     -------
@@ -139,20 +143,24 @@ def site_trees(
     points = np.asarray(shapely.points(today), dtype=object)
     around["tree"] = np.concatenate([np.asarray(around.get("tree", ()), dtype=object), points])
     around["walkway"] = walkways(network_walk)
-    found = street_side_candidates(network_street30, rule, obstacles=around, within=within)
+    found = street_side_candidates(network_street30, rule, obstacles=around, within=within, at_once=at_once)
     plane = local_metres(network_street30)
     xy = found.places.xy
     stand = plane.project(today)
     homes, share = piece_centres(network_walk, pieces, plane)
     living = people[pieces.cell] * share
     both = np.column_stack([living, living * lacks[pieces.cell], lacks[pieces.cell], np.ones(len(living))])
-    residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m).T
+    residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m, at_once=at_once).T
     mean_need = np.divide(needed, near, out=np.ones(len(near)), where=near > 0)
-    passing = np.zeros(len(xy)) if walkers is None else _beside(network_walk, found.places.lon_lat, walkers)
+    passing = (
+        np.zeros(len(xy))
+        if walkers is None
+        else _beside(network_walk, found.places.lon_lat, walkers, at_once=at_once)
+    )
     exposed = exposed + walker_weight * passing * mean_need
     standing = _trees_by_street(network_street30, today)
     by_side = _shade(network_street30, found, exposed, standing)
-    by_home = _sight(xy, homes, living * lacks[pieces.cell], stand)
+    by_home = _sight(xy, homes, living * lacks[pieces.cell], stand, at_once=at_once)
     selection = concave_covering(
         sp.hstack([by_side.dose, by_home.dose], format="csr"),
         np.concatenate([by_side.worth, by_home.worth]),
@@ -219,7 +227,9 @@ def _need(
     return need
 
 
-def _beside(network: StreetNetwork, lon_lat: FloatArray, walkers: npt.ArrayLike) -> FloatArray:
+def _beside(
+    network: StreetNetwork, lon_lat: FloatArray, walkers: npt.ArrayLike, *, at_once: int
+) -> FloatArray:
     """Walkers on the busiest street within `BESIDE_M` of each point."""
     flow = np.asarray(walkers, np.float64)
     if flow.shape != (len(network.streets),):
@@ -230,7 +240,7 @@ def _beside(network: StreetNetwork, lon_lat: FloatArray, walkers: npt.ArrayLike)
         local_metres(network).project(lon_lat),
         street_boxes(network),
     )
-    for part in _portions(len(xy)):
+    for part in _portions(len(xy), at_once):
         rows = np.flatnonzero(meets(box, xy[part], BESIDE_M))
         hit, street = shapely.STRtree(metric_streets(network, rows)).query(
             np.asarray(shapely.points(xy[part]), dtype=object), predicate="dwithin", distance=BESIDE_M
@@ -239,9 +249,9 @@ def _beside(network: StreetNetwork, lon_lat: FloatArray, walkers: npt.ArrayLike)
     return result
 
 
-def _portions(n: int) -> list[slice]:
+def _portions(n: int, at_once: int) -> list[slice]:
     """Runs of candidates, compact as their streets are, whose surroundings are in memory together."""
-    return [slice(i, min(i + PLACES_AT_ONCE, n)) for i in range(0, n, PLACES_AT_ONCE)]
+    return [slice(i, min(i + at_once, n)) for i in range(0, n, at_once)]
 
 
 def _shade(
@@ -261,10 +271,12 @@ def _shade(
     return _Audiences(matrix, worth, scale, np.repeat(standing / 2, 2))
 
 
-def _sight(xy: FloatArray, homes: FloatArray, worth: FloatArray, stand: FloatArray) -> _Audiences:
+def _sight(
+    xy: FloatArray, homes: FloatArray, worth: FloatArray, stand: FloatArray, *, at_once: int
+) -> _Audiences:
     """Homes: three trees within sight of the middle of the piece of street."""
-    near = _pairs(xy, homes, SIGHT_M)
-    seen = _pairs(stand, homes, SIGHT_M)
+    near = _pairs(xy, homes, SIGHT_M, at_once=at_once)
+    seen = _pairs(stand, homes, SIGHT_M, at_once=at_once)
     standing = np.asarray(seen.sum(axis=0), np.float64).ravel() if len(stand) else np.zeros(len(homes))
     return _Audiences(near, worth, np.full(len(homes), 1.5), standing)
 
@@ -279,22 +291,31 @@ def piece_centres(
     return plane.project(lon_lat), length / whole[pieces.cell]
 
 
-def sum_within(xy: FloatArray, where: FloatArray, values: FloatArray, *, within_m: float) -> FloatArray:
+def sum_within(
+    xy: FloatArray,
+    where: FloatArray,
+    values: FloatArray,
+    *,
+    within_m: float,
+    at_once: int = PLACES_AT_ONCE,
+) -> FloatArray:
     """Sum of `values`, shape (points, columns), at points at most `within_m` from each place."""
-    sums = [near @ values for near in _near_portions(xy, where, within_m)]
+    sums = [near @ values for near in _near_portions(xy, where, within_m, at_once)]
     return np.concatenate(sums) if sums else np.zeros((0, values.shape[1]))
 
 
-def _pairs(xy: FloatArray, where: FloatArray, within_m: float) -> sp.csr_array:
+def _pairs(xy: FloatArray, where: FloatArray, within_m: float, *, at_once: int) -> sp.csr_array:
     """1.0 for each pair at most `within_m` apart, shape (places, points)."""
-    near = list(_near_portions(xy, where, within_m))
+    near = list(_near_portions(xy, where, within_m, at_once))
     return sp.csr_array(sp.vstack(near, format="csr")) if near else sp.csr_array((0, len(where)))
 
 
-def _near_portions(xy: FloatArray, where: FloatArray, within_m: float) -> Iterator[sp.csr_array]:
+def _near_portions(
+    xy: FloatArray, where: FloatArray, within_m: float, at_once: int
+) -> Iterator[sp.csr_array]:
     """Rows of `_pairs`, a portion of the places at a time."""
     tree = cKDTree(where) if len(where) else None
-    for part in _portions(len(xy)):
+    for part in _portions(len(xy), at_once):
         if tree is None:
             yield sp.csr_array((part.stop - part.start, 0))
             continue

@@ -165,13 +165,16 @@ def run_batch(
         n = sum(o.status != WAITING for o in outcomes.values())
         progress.say(_line(outcome, n, len(outcomes)))
 
+    def divided(order: Order, tiles: int) -> None:
+        progress.say(f"  ▦ {order.city}: {tiles} tiles")
+
     try:
         if orders:
             with connected(scheduler, _workers(sizes, workers, memory_gb)) as client:
                 orders = limited(orders, memory_mb(client))
                 for file in cut_first(client, orders, cuts, least_mb=split_mb):
                     progress.say(f"  ✂ {file}: read once for all of its areas")
-                drive(client, orders, heard=heard, compute=compute_unit)
+                drive(client, orders, heard=heard, compute=compute_unit, divided=divided)
     finally:
         cuts.clear()
         write_tables(target, list(outcomes.values()), keys=plan.keys)
@@ -306,7 +309,7 @@ def limited(orders: Sequence[Order], worker_mb: float | None) -> list[Order]:
     """
     if worker_mb is None:
         return list(orders)
-    return [replace(o, memory_mb=max(worker_mb - WORKER_MB, 1.0)) for o in orders]
+    return [replace(o, memory_mb=max(worker_mb - WORKER_MB, 1.0), share_tiles=not o.force) for o in orders]
 
 
 def _order(

@@ -137,28 +137,37 @@ def connected(scheduler: str | None, workers: Workers) -> Iterator[Any]:
     """
     require_dask()
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     with _quiet(), dask.config.set(_SETTINGS):
         if scheduler is not None:
             with _existing(scheduler, Client) as client:
                 yield client
             return
-        with (
-            TemporaryDirectory(prefix="proche-batch-") as scratch,
-            LocalCluster(
-                n_workers=workers.number,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=int(workers.memory_mb * 1e6),
-                local_directory=scratch,
-                silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+        with TemporaryDirectory(prefix="proche-batch-") as scratch, _local(workers, scratch) as client:
             yield client
+
+
+@contextmanager
+def _local(workers: Workers, scratch: str) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    try:
+        cluster = LocalCluster(
+            n_workers=workers.number,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=int(workers.memory_mb * 1e6),
+            local_directory=scratch,
+            silence_logs=logging.CRITICAL,
+        )
+    except (RuntimeError, OSError) as error:
+        msg = f"{workers.number} processes could not be started ({error}): try again with fewer --workers"
+        raise PipelineError(msg) from None
+    with cluster, Client(cluster) as client:
+        yield client
 
 
 _SETTINGS = {
@@ -172,10 +181,11 @@ _SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.limit": "1h",
-    "distributed.comm.timeouts.connect": "10s",
 }
 
 
+_SCHEDULER_S = 15
+"""[s] How long a scheduler may take to answer: one on a busy machine takes seconds."""
 _WORKER_S = 30
 """[s] How long to wait for the first worker of a cluster."""
 
@@ -183,7 +193,7 @@ _WORKER_S = 30
 @contextmanager
 def _existing(address: str, client_class: Any) -> Iterator[Any]:
     try:
-        client = client_class(address, timeout="5s")
+        client = client_class(address, timeout=f"{_SCHEDULER_S}s")
     except (OSError, ValueError) as error:
         msg = (
             f"no scheduler answers at {address} ({error}): start one with `dask scheduler`, and workers with "

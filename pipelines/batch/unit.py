@@ -1,4 +1,9 @@
-"""One city and setting, computed in a worker: claimed, run, recorded; never by two at once."""
+"""
+One city and setting, computed in a worker: claimed, run, recorded; never by two at once.
+
+A city whose cells do not fit into the worker beside its networks comes back as tiles (`InTiles`), which any worker
+computes (`compute_tile`); the same city is then asked for once more, finds its tiles in the cache and joins them.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,12 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -20,10 +25,13 @@ from engine.errors import EngineError, InputError
 from pipelines.config import parse_config
 from pipelines.errors import PipelineError
 from pipelines.memory import peak_mb, start_peak
-from pipelines.progress import Progress
 from pipelines.rundir import MANIFEST, RunDirectory
 from pipelines.steps.context import code_digest
 from pipelines.store import sha256_of, write_atomic
+
+if TYPE_CHECKING:
+    from pipelines.steps.context import Context
+    from pipelines.steps.tiles import Tile
 
 DONE, FAILED, ELSEWHERE = "done", "failed", "elsewhere"
 """States of a unit: finished, given up with a reason, being computed by another batch."""
@@ -35,6 +43,32 @@ TICKET = "ticket.txt"
 """File by which a worker recognises the folder of the batch."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_EXPLAINED = (PipelineError, EngineError, MemoryError, OSError)
+"""What a configuration, an input or a disk explains; anything else is a fault of the product."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """
+    What the pieces of a unit took that are finished.
+
+    Attributes
+    ----------
+    built
+        Steps that were computed.
+    seconds
+        Wall time of all pieces together.
+    peak_mb
+        Highest memory of a process meanwhile.
+    """
+
+    built: tuple[str, ...] = ()
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+    def plus(self, built: Iterable[str], seconds: float, peak_mb: float) -> Spent:
+        """With one piece more."""
+        return Spent((*self.built, *built), self.seconds + seconds, max(self.peak_mb, peak_mb))
 
 
 @dataclass(frozen=True)
@@ -58,6 +92,10 @@ class Order:
         [MB] What the run may take of the worker's memory: a large area is computed in tiles, with the same results.
     patient
         Wait for another batch that computes this unit, and take its result; else say `ELSEWHERE`.
+    share_tiles
+        Give the tiles of a large area back, so that several workers compute them.
+    spent
+        What earlier pieces of this unit took.
     """
 
     id: str
@@ -74,6 +112,8 @@ class Order:
     offline: bool = False
     memory_mb: float | None = None
     patient: bool = False
+    share_tiles: bool = False
+    spent: Spent = Spent()
 
     @property
     def folder(self) -> Path:
@@ -98,7 +138,7 @@ class Outcome:
     reason, kind, exit_code
         Of a failure: the message, the class of the error, and what `proche run` would end with.
     seconds, peak_mb
-        Wall time, and the highest memory of the worker process meanwhile.
+        Wall time, that of tiles added, and the highest memory of a worker process meanwhile.
     built
         Steps that were computed; the others were known.
     config_digest, code, manifest
@@ -131,16 +171,21 @@ class Outcome:
     taken_over: bool = False
 
 
-@dataclass
-class _Heard(Progress):
-    """Remembers which steps were computed."""
+@dataclass(frozen=True, eq=False)
+class InTiles:
+    """
+    What is left of a unit before it can be finished.
 
-    built: list[str] = field(default_factory=list)
+    Attributes
+    ----------
+    tiles
+        To be computed, in any order and anywhere.
+    spent
+        What the unit took so far.
+    """
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        yield
-        self.built.append(name)
+    tiles: tuple[Tile, ...]
+    spent: Spent
 
 
 def record_path(out: Path, unit: str) -> Path:
@@ -170,9 +215,9 @@ def is_finished(outcome: Outcome | None, *, config_digest: str, code: str, folde
     )
 
 
-def compute_unit(order: Order) -> Outcome:
+def compute_unit(order: Order) -> Outcome | InTiles:
     """
-    Compute a unit and record how it went.
+    Compute a unit and record how it went, or say which tiles it wants first.
 
     Parameters
     ----------
@@ -181,7 +226,7 @@ def compute_unit(order: Order) -> Outcome:
 
     Returns
     -------
-    Outcome
+    Outcome or InTiles
         Errors that a configuration, an input or a full disk explains are outcomes; anything else is a fault of
         the product and raised.
     """
@@ -198,6 +243,8 @@ def compute_unit(order: Order) -> Outcome:
             if known is not None and known.config_digest == digest and known.code == order.code:
                 return replace(known, built=(), taken_over=True)
         outcome = _computed(order, start)
+        if isinstance(outcome, InTiles):
+            return outcome
         for left in order.record.parent.glob(f".{order.record.name}.*"):
             left.unlink(missing_ok=True)  # of a writer that was killed; the lock is ours
         if not outcome.built and _same(outcome, read_record(order.record)):
@@ -251,25 +298,62 @@ def _claimed(order: Order) -> Iterator[bool]:
         lock.release()
 
 
-def _computed(order: Order, start: float) -> Outcome:
-    from pipelines.compute import run  # heavy: only workers need it
+def compute_tile(order: Order, tile: Tile) -> Outcome:
+    """
+    Compute a tile of a unit; it lies in the cache then, for whoever asks.
+
+    Returns
+    -------
+    Outcome
+        Of this piece alone. It is not recorded: the unit finds its tile in the cache, or makes it.
+    """
+    from pipelines.steps.tiles import make_tile  # heavy: only workers need it
+
+    start = time.perf_counter()
+    fault = _foreign(order)
+    if fault:
+        return _outcome(order, FAILED, start, reason=fault, kind=FOREIGN, exit_code=2, fatal=True)
+    order = replace(order, spent=Spent())
+    start_peak()
+    try:
+        with _opened(order) as ctx:
+            make_tile(ctx, tile)
+    except _EXPLAINED as error:
+        return _failed(order, start, error)
+    return _outcome(order, DONE, start, built=tuple(ctx.built))
+
+
+def _opened(order: Order) -> AbstractContextManager[Context]:
+    from pipelines.compute import opened  # heavy: only workers need it
+
+    return opened(
+        order.tables,
+        base=order.base,
+        out=order.folder,
+        cache=order.cache,
+        force=order.force,
+        offline=order.offline,
+        memory_limit=None if order.memory_mb is None else round(order.memory_mb * 1e6),
+    )
+
+
+def _computed(order: Order, start: float) -> Outcome | InTiles:
+    from pipelines.compute import finish  # heavy: only workers need it
+    from pipelines.steps.ground import lay_ground
+    from pipelines.steps.reach import tiles_to_make
 
     start_peak()
-    heard = _Heard()
     try:
-        finished = run(
-            order.tables,
-            base=order.base,
-            out=order.folder,
-            cache=order.cache,
-            force=order.force,
-            offline=order.offline,
-            memory_limit=None if order.memory_mb is None else round(order.memory_mb * 1e6),
-            progress=heard,
-        )
-    except (PipelineError, EngineError, MemoryError, OSError) as error:
+        with _opened(order) as ctx:
+            ground = lay_ground(ctx)
+            tiles = tiles_to_make(ctx, ground) if order.share_tiles else []
+            if len(tiles) > 1:
+                spent = order.spent.plus(ctx.built, time.perf_counter() - start, peak_mb())
+                return InTiles(tuple(tiles), spent)
+            finished = finish(ctx, ground)
+    except _EXPLAINED as error:
         return _failed(order, start, error)
-    return _outcome(order, DONE, start, built=tuple(heard.built), **_finished(finished))
+    return _outcome(order, DONE, start, built=(*order.spent.built, *ctx.built), **_finished(finished))
 
 
 def _finished(finished: RunDirectory) -> dict[str, Any]:
@@ -314,8 +398,8 @@ def _outcome(order: Order, status: str, start: float, **more: Any) -> Outcome:
         label=order.label,
         setting=dict(order.setting),
         status=status,
-        seconds=round(time.perf_counter() - start, 3),
-        peak_mb=round(peak_mb(), 1),
+        seconds=round(order.spent.seconds + time.perf_counter() - start, 3),
+        peak_mb=round(max(order.spent.peak_mb, peak_mb()), 1),
         code=order.code,
         worker=_worker(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -59,6 +59,8 @@ class Context:
         Folder that relative paths in the configuration start from.
     cache
         The cache folder.
+    out
+        The run directory, where one will be written.
     tile_cells
         Cells of a tile at most, where the area is computed in tiles; the results are the same.
     """
@@ -69,6 +71,7 @@ class Context:
     progress: Progress
     force: bool = False
     offline: bool = False
+    out: Path = Path()
     tile_cells: int | None = None
     inputs: dict[str, InputFile] = field(default_factory=dict)
     timings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -97,7 +100,7 @@ class Context:
         build
             Writes the files into a folder and returns what is to be reported.
         """
-        key = digest_of([step, needs, code_digest()])
+        key = self._key(step, needs)
         start = time.perf_counter()
         found = None if self.force else self.store.find(step, key)
         for fault in self.store.faults:
@@ -110,8 +113,9 @@ class Context:
             if not self.built and self.on_first_build is not None:
                 self.on_first_build()
             with self.progress.step(step):
-                found, _ = self.store.make(step, key, build, force=self.force)
-            self.built.append(step)
+                found, mine = self.store.make(step, key, build, force=self.force)
+            if mine:  # else another process made it while this one waited
+                self.built.append(step)
             self.budget.release()
         self.timings[step] = {
             "seconds": round(time.perf_counter() - start, 3),
@@ -122,6 +126,14 @@ class Context:
         self.log.write("step", step=step, key=found.key, **self.timings[step])
         self.reports[step] = found.info
         return found
+
+    def known(self, step: str, needs: object) -> bool:
+        """Whether the result of a step is in the cache."""
+        return self.store.find(step, self._key(step, needs)) is not None
+
+    @staticmethod
+    def _key(step: str, needs: object) -> str:
+        return digest_of([step, needs, code_digest()])
 
 
 @cache

@@ -5,11 +5,15 @@ What belongs to the area as a whole is computed once and shared: networks, place
 places of every vertex. A tile then needs the streets of its own cells and, for the places counted within a cutoff,
 those within a halo: no path of that duration leaves it. Times are integers and the part is measured in the plane of
 the whole, so every figure is the one that the whole area gives, bit for bit.
+
+Each tile is an artifact of its own. A run makes those that are missing one after another; a batch has several workers
+make them first (`missing_tiles`, `make_tile`), and the run that joins them finds them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -87,11 +91,6 @@ def tile_artifact(
     ctx: Context, mode: Mode, cells: Cells, *, network: Artifact, opportunities: Artifact, field: Artifact
 ) -> Artifact:
     """``reach_{mode}.parquet`` of the cells of one tile."""
-    needs = {
-        "field": field.key,
-        "cells": [str(c) for c in cells],
-        "max_origin_snap_m": ctx.config.scoring.max_origin_snap_m,
-    }
 
     def build(folder: Path) -> Mapping[str, Any]:
         info = field.info
@@ -116,7 +115,15 @@ def tile_artifact(
             "vertices": part.network.n_vertices,
         }
 
-    return ctx.artifact(f"tile_{mode}", needs, build)
+    return ctx.artifact(f"tile_{mode}", _tile_needs(ctx, cells, field), build)
+
+
+def _tile_needs(ctx: Context, cells: Cells, field: Artifact) -> dict[str, Any]:
+    return {
+        "field": field.key,
+        "cells": [str(c) for c in cells],
+        "max_origin_snap_m": ctx.config.scoring.max_origin_snap_m,
+    }
 
 
 def tiled_reach(
@@ -141,7 +148,8 @@ def tiled_reach(
     Returns
     -------
     tuple of pandas.DataFrame and dict
-        The table that the whole area gives at once, and what the step reports.
+        The table that the whole area gives at once, and what the step reports. Beside the tiles' tables it takes
+        memory for one row a cell, as every table of the area does.
     """
     field = field_artifact(ctx, mode, network, opportunities)
     parts = [
@@ -153,3 +161,56 @@ def tiled_reach(
         "no_network": sum(p.info["no_network"] for p in parts),
         "street_km": round(sum(p.info["street_m"] for p in parts) / 1000, 3),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """
+    A tile that another process can make, given the cache.
+
+    Attributes
+    ----------
+    mode
+        Of the network.
+    cells
+        Its cells, sorted.
+    network, opportunities, field
+        Keys of the artifacts that it is made from.
+    """
+
+    mode: Mode
+    cells: Cells
+    network: str
+    opportunities: str
+    field: str
+
+
+def missing_tiles(
+    ctx: Context, mode: Mode, cells: Cells, *, most: int, network: Artifact, opportunities: Artifact
+) -> list[Tile]:
+    """Tiles of a mode that are not in the cache yet; parameters as those of `tiled_reach`."""
+    field = field_artifact(ctx, mode, network, opportunities)
+    return [
+        Tile(mode, tile, network.key, opportunities.key, field.key)
+        for tile in tiles_of(cells, most)
+        if not ctx.known(f"tile_{mode}", _tile_needs(ctx, tile, field))
+    ]
+
+
+def make_tile(ctx: Context, tile: Tile) -> bool:
+    """
+    Make a tile, unless somebody has.
+
+    Returns
+    -------
+    bool
+        Whether it is there: not where what it is made from has gone from the cache.
+    """
+    mode = tile.mode
+    network = ctx.store.find(f"network_{mode}", tile.network)
+    opportunities = ctx.store.find("opportunities", tile.opportunities)
+    field = ctx.store.find(f"field_{mode}", tile.field)
+    if network is None or opportunities is None or field is None:
+        return False
+    tile_artifact(ctx, mode, tile.cells, network=network, opportunities=opportunities, field=field)
+    return True

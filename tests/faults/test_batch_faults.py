@@ -25,12 +25,15 @@ from pipelines.compute import run
 from pipelines.steps.context import code_digest
 from pipelines.store import Store
 from tests.batch_town import (
+    FATAL_TILE,
     ROOT,
     Cluster,
     cluster,
     deadly,
+    deadly_tile,
     faulty,
     hashes_of_runs,
+    in_small_tiles,
     in_work,
     leftovers,
     records,
@@ -75,6 +78,28 @@ def test_a_worker_killed_in_the_middle_of_a_city_loses_nothing(
         assert pids[busy[0]] not in client.run(os.getpid).values()
     assert set(finished.status["status"]) == {"done"}
     assert hashes_of_runs(out) == alone
+    assert leftovers(cache) == leftovers(out) == []
+
+
+def test_a_worker_killed_in_a_tile_loses_that_tile_only(
+    tmp_path: Path, workers: Cluster, alone: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An area beyond the memory of its worker: tiles on both workers, one killed before its tile is published.
+
+    The bytes are those of the untiled run, and each artifact was computed once: no finished tile is repeated.
+    """
+    file = write_batch(tmp_path, TOWNS[:2])
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    monkeypatch.setattr(batch_module, "compute_unit", in_small_tiles)
+    monkeypatch.setattr(drive_module, "compute_tile", deadly_tile)
+    finished = run_batch([file], out=out, cache=cache, scheduler=workers.address)
+    assert set(finished.status["status"]) == {"done"}, finished.failures["reason"].tolist()
+    made = list((cache / "artifacts" / "tile_walk").iterdir())
+    assert len(made) > 2 * FATAL_TILE
+    assert len(list((out / "begun").iterdir())) == len(made) + 1
+    assert finished.status["computed"].sum() == len(list((cache / "artifacts").glob("*/*")))
+    assert hashes_of_runs(out).items() <= alone.items()
     assert leftovers(cache) == leftovers(out) == []
 
 

@@ -18,15 +18,16 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines import cost
-from pipelines.batch import BatchDirectory, batch, run_batch
+from pipelines.batch import BatchDirectory, batch, drive, run_batch
 from pipelines.batch.batch import in_turn
 from pipelines.batch.cluster import WORKER_MB, size_workers
 from pipelines.batch.plan import read_batch
-from pipelines.batch.unit import Order, Outcome
+from pipelines.batch.unit import Order, Outcome, compute_tile
 from pipelines.cli import cli
 from pipelines.compute import run
 from pipelines.errors import ArtifactError, ConfigError, PipelineError
 from pipelines.progress import Progress
+from pipelines.steps.tiles import Tile
 from tests.batch_town import (
     ROOT,
     WALK_ONLY,
@@ -148,8 +149,8 @@ class _Here:
     def nthreads(self) -> dict[str, int]:
         return {"here": 1}
 
-    def submit(self, compute: Any, order: Order, **_: Any) -> Any:
-        return _Finished(compute(order))
+    def submit(self, compute: Any, order: Order, *tile: Any, **_: Any) -> Any:
+        return _Finished(compute(order, *tile))
 
 
 def test_an_area_beyond_its_worker_s_memory_is_done_in_tiles_with_the_same_bytes(
@@ -172,6 +173,37 @@ def test_an_area_beyond_its_worker_s_memory_is_done_in_tiles_with_the_same_bytes
     assert (no_tile, tile) == (None, 3)
     assert "tile_walk" in steps
     assert tiled == whole
+
+
+def test_a_batch_stopped_among_its_tiles_makes_only_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the third tile: the two before it are taken as they are, and every step is computed once in all."""
+    file = write_batch(tmp_path, ("Alba",))
+    monkeypatch.setattr(cost, "CELL_MB", 1e3)
+    monkeypatch.setattr(cost, "LEAST_TILE", 3)
+    monkeypatch.setattr(batch, "connected", lambda *_: nullcontext(_Here(4000)))
+    begun: list[Order] = []
+
+    def third(order: Order, tile: Tile) -> Outcome:
+        begun.append(order)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return compute_tile(order, tile)
+
+    monkeypatch.setattr(drive, "compute_tile", third)
+    how = {"out": tmp_path / "out", "cache": tmp_path / "cache", "scheduler": "tcp://here:1"}
+    with pytest.raises(KeyboardInterrupt):
+        run_batch([file], **how)
+    artifacts = tmp_path / "cache" / "artifacts"
+    first = {p for p in artifacts.glob("*/*") if p.is_dir()}
+    assert len([p for p in first if p.parent.name == "tile_walk"]) == 2
+    done = run_batch([file], resume=True, **how)
+    every = {p for p in artifacts.glob("*/*") if p.is_dir()}
+    tiles = [p for p in every if p.parent.name == "tile_walk"]
+    assert len(begun) == 3 + len(tiles) - 2
+    assert done.status["computed"].tolist() == [len(every - first)]
+    assert leftovers(tmp_path) == []
 
 
 def test_a_second_run_computes_nothing(towns: BatchDirectory, workers: Cluster) -> None:

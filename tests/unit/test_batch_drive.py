@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from pipelines.batch import drive as drive_module
 from pipelines.batch.drive import SchedulerLostError, drive
-from pipelines.batch.unit import DONE, Order, Outcome
+from pipelines.batch.unit import DONE, InTiles, Order, Outcome, Spent
 
 pytest.importorskip("distributed", reason="dask.distributed comes with the extra 'batch'")
 
@@ -108,3 +108,99 @@ def test_a_hiccup_is_no_loss(error: BaseException) -> None:
     heard: list[str] = []
     drive(client, [order("alba"), order("bram")], heard=lambda o: heard.append(o.id), compute=done)
     assert heard == ["alba", "bram"]
+
+
+class KilledWorker(Exception):  # noqa: N818 - as dask calls it
+    """What dask raises for each piece that several dying workers held, whether they worked on it or not."""
+
+
+@dataclass(eq=False)
+class Piece:
+    """A future that has ended: with a value, or given up by dask."""
+
+    client: Deadly
+    name: str
+    value: Any
+
+    @property
+    def status(self) -> str:
+        return "finished" if self.value is not None else "error"
+
+    def result(self) -> Any:
+        self.client.open.remove(self.name)
+        return self.value
+
+    def exception(self) -> BaseException:
+        self.client.open.remove(self.name)
+        return KilledWorker(self.name)
+
+
+@dataclass(eq=False)
+class Deadly:
+    """
+    Two workers, as far as the batch uses them.
+
+    `deaths` says how often each piece is given up before it is computed; `open` names what is handed out and not taken
+    back, `beside` what was open when each piece was handed out.
+    """
+
+    deaths: dict[str, int]
+    status: str = "running"
+    open: list[str] = field(default_factory=list)
+    beside: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def nthreads(self) -> dict[str, int]:
+        return {"one": 1, "two": 1}
+
+    def submit(self, compute: Callable[..., Any], order: Order, *tile: str, **_: Any) -> Piece:
+        name = tile[0] if tile else order.id
+        self.beside.append((name, list(self.open)))
+        self.open.append(name)
+        self.deaths[name] = self.deaths.get(name, 0) - 1
+        return Piece(self, name, None if self.deaths[name] >= 0 else compute(order, *tile))
+
+
+def test_what_waited_at_a_dying_worker_is_tried_again_alone() -> None:
+    """Alba waited behind Bad, which kills every worker: dask gives up both, the batch only the guilty one."""
+    client = Deadly({"alba": 1, "bad": 9})
+    heard: dict[str, str] = {}
+    drive(client, [order("alba"), order("bad"), order("cori")], compute=done,
+          heard=lambda o: heard.update({o.id: o.status}))  # fmt: skip
+    assert heard == {"cori": "done", "alba": "done", "bad": "failed"}
+    assert client.beside[-2:] == [("alba", []), ("bad", [])]
+
+
+def in_tiles(order: Order) -> Outcome | InTiles:
+    """Bram is computed in three tiles; what it took for them stands in its outcome."""
+    if order.id == "bram" and order.share_tiles:
+        return InTiles(("north", "middle", "south"), Spent(("field",), 1.0, 50.0))  # type: ignore[arg-type]
+    return replace(done(order), built=(*order.spent.built, "join"), seconds=order.spent.seconds)
+
+
+def tile(order: Order, name: str) -> Outcome:
+    return replace(done(order), built=(name,), seconds=2.0)
+
+
+def test_tiles_come_first_and_their_unit_after_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive_module, "compute_tile", tile)
+    client, heard = Deadly({"middle": 1}), list[Outcome]()
+    units = [replace(order(name), share_tiles=True) for name in ("alba", "bram", "cori")]
+    drive(client, units, heard=heard.append, compute=in_tiles)
+    begun = [name for name, _ in client.beside]
+    assert begun[:2] == ["alba", "bram"]
+    assert {"north", "middle", "south"} <= set(begun[2:6])
+    assert begun.count("middle") == 2
+    assert begun[-1] == "bram"
+    bram = next(o for o in heard if o.id == "bram")
+    assert sorted(bram.built) == ["field", "join", "middle", "north", "south"]
+    assert bram.seconds == 7.0
+
+
+def test_a_tile_that_kills_every_worker_ends_its_unit_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drive_module, "compute_tile", tile)
+    client, heard = Deadly({"north": 9}), dict[str, Outcome]()
+    units = [replace(order(name), share_tiles=True) for name in ("bram", "cori")]
+    drive(client, units, heard=lambda o: heard.update({o.id: o}), compute=in_tiles)
+    assert (heard["bram"].status, heard["cori"].status) == ("failed", "done")
+    assert "died again and again" in heard["bram"].reason
+    assert client.open == []

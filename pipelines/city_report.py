@@ -127,10 +127,17 @@ class _Report:
             mode=w.mode(self.mode),
             created=run.manifest["created"][:10],
             version=run.manifest["version"],
-            data=_day(run.manifest["osm"].get("timestamp")) or w("unknown_date"),
+            data=self._data_day(),
         )
         shown = "".join(f"<div><b>{escape(v)}</b>{escape(t)}</div>" for v, t in tiles)
         return f'<h1>{escape(run.name)}</h1><p>{escape(lead)}</p><div class="tiles">{shown}</div>'
+
+    def _data_day(self) -> str:
+        """Day of the map data, else of their newest edit."""
+        osm = self.run.manifest["osm"]
+        if newest := _day(osm.get("newest_edit")):
+            newest = self.words("newest_edit", date=newest)
+        return _day(osm.get("timestamp")) or newest or self.words("unknown_date")
 
     def _short(self) -> str:
         """The findings, in sentences, and what to be careful about."""

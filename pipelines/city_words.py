@@ -20,6 +20,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Proche {version} ; données cartographiques : {data}.",
     ),
     "unknown_date": ("unknown date", "date inconnue"),
+    "newest_edit": ("{date} (their newest edit)", "{date} (dernière modification)"),
     "walk": ("On foot", "À pied"),
     "bike": ("By bicycle", "À vélo"),
     "street30": ("By motor vehicle at 30 km/h", "En voiture à 30 km/h"),

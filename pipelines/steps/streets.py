@@ -13,6 +13,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from engine.network.build import build_network
@@ -170,6 +171,7 @@ class OsmSource:
             info = extract.info
             facts = {
                 "timestamp": info.timestamp or self.ctx.config.source.timestamp,
+                "newest_edit": _newest(features["edited"].to_numpy(np.int64)),
                 "bbox": list(info.bbox),
                 "counts": dict(info.counts),
                 "repairs": dict(info.repairs),
@@ -179,6 +181,12 @@ class OsmSource:
             return facts
 
         return self.ctx.artifact("extract", self.needs, build)
+
+
+def _newest(days: npt.NDArray[np.int64]) -> str | None:
+    """The latest of these days since 1970-01-01 (0 and 1 stand for none), ISO: data are no older than that."""
+    newest = int(days.max(initial=0))
+    return str(np.datetime64(newest, "D")) if newest > 1 else None
 
 
 def _refuse_another_place(extract: OsmExtract, path: Path, bounds: Bounds | None) -> None:

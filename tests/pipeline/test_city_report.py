@@ -143,3 +143,16 @@ def test_a_category_of_which_the_data_hold_no_place_is_unknown_and_not_the_farth
     assert re.findall(r"<td[^>]*>([^<]*)</td>", row[1])[:-1] == ["–"] * 3 * len(run.modes)
     assert "sorting unknown;" in headline(run)
     assert "\n  ! no sorting in the data: unknown, not 0 %; nobody can have all of them" in headline(run)
+
+
+def test_data_without_a_date_are_dated_by_their_newest_edit(demo_run: RunDirectory, tmp_path: Path) -> None:
+    osm = demo_run.manifest["osm"]
+    assert osm["newest_edit"][:4] == osm["timestamp"][:4]
+    bare = Path(shutil.copytree(demo_run.path, tmp_path / "bare"))
+    manifest = json.loads((bare / "manifest.json").read_text("utf-8"))
+    manifest["osm"] |= {"timestamp": None, "newest_edit": "2015-08-23"}
+    (bare / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert "map data: 2015-08-23 (their newest edit)." in city_report(RunDirectory.open(bare))
+    manifest["osm"] |= {"newest_edit": None}
+    (bare / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert "map data: unknown date." in city_report(RunDirectory.open(bare))

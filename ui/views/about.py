@@ -10,6 +10,7 @@ import streamlit as st
 from ui.language import Translator, inside
 from ui.runs import Run
 from ui.session import Context, current, translator
+from ui.views.heading import data_stamp
 from ui.views.mapping import name_of
 from ui.views.network_quality import network_quality
 from ui.views.text import plain
@@ -31,7 +32,7 @@ def about() -> None:
         return
     run, t = context.run, context.t
     st.markdown(f"## {t('page.about')}")
-    sources(run, t)
+    sources(context)
     confidence(context)
     network_quality(run, t)
     st.markdown(f"### {t('about.method')}")
@@ -46,11 +47,11 @@ def about() -> None:
     computed(run, t)
 
 
-def sources(run: Run, t: Translator) -> None:
+def sources(context: Context) -> None:
     """Sources with dates, licences and digests; attribution in full."""
+    run, t = context.run, context.t
     st.markdown(f"### {t('about.sources')}")
-    osm = run.manifest.get("osm", {})
-    st.markdown(t("about.osm", date=plain(t.date(str(osm.get("timestamp") or t("programme.no_date"))))))
+    st.markdown(t("about.osm", date=plain(data_stamp(context) or t("programme.no_date"))))
     rows = [
         {
             t("about.role"): t.known("role", str(entry.get("role", ""))),

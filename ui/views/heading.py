@@ -28,6 +28,9 @@ def facts(context: Context) -> list[str]:
 
 
 def data_stamp(context: Context) -> str | None:
-    """Day of the run's streets and places in words, None where no source tells it."""
-    stamp = context.run.manifest.get("osm", {}).get("timestamp")
-    return context.t.date(str(stamp)) if stamp else None
+    """Day of the run's streets and places in words, else that of their newest edit, None where no source tells it."""
+    osm, t = context.run.manifest.get("osm", {}), context.t
+    if stamp := osm.get("timestamp"):
+        return t.date(str(stamp))
+    newest = osm.get("newest_edit")
+    return t("head.newest_edit", date=t.date(str(newest))) if newest else None

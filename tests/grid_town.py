@@ -73,24 +73,29 @@ class GridTown:
     rules: tuple[Rule, ...] = ()
     only: frozenset[int] = field(default_factory=frozenset)
     """Streets that are open to their own traffic only, for the oracle."""
+    no_return: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    """Streets and nodes at which nobody turns back into the street from which one comes."""
 
     @cached_property
     def extract(self) -> OsmExtract:
         """The town as it is read."""
         named = [{**own, "name": str(i)} for i, own in enumerate(self.tags)]  # none merges with its neighbour
-        table = pd.DataFrame(
-            {
-                "relation_id": range(len(self.rules)),
-                "restriction": [kind for kind, _ in self.rules],
-                "from_way": [course[0] + 1 for _, course in self.rules],
-                "via_node": [joint(*course) if len(course) == 2 else 0 for _, course in self.rules],
-                "via_ways": [tuple(i + 1 for i in course[1:-1]) for _, course in self.rules],
-                "to_way": [course[-1] + 1 for _, course in self.rules],
-                "except": "",
-            }
-        )
+        rows: list[tuple[str, int, int, tuple[int, ...], int]] = [
+            (
+                kind,
+                first,
+                joint(first, second) if not rest else 0,
+                tuple(i + 1 for i in course[1:-1]),
+                course[-1],
+            )
+            for kind, course in self.rules
+            for first, second, *rest in [course]
+        ]
+        rows += [("no_u_turn", street, node, (), street) for street, node in sorted(self.no_return)]
+        table = pd.DataFrame(rows, columns=["restriction", "from_way", "via_node", "via_ways", "to_way"])
+        table[["from_way", "to_way"]] += 1
         plain = plain_extract(GRID, list(zip(BLOCKS, named, strict=True)))
-        return replace(plain, restrictions=table) if self.rules else plain
+        return replace(plain, restrictions=table.assign(**{"except": ""})) if rows else plain
 
     @cached_property
     def network(self) -> StreetNetwork:
@@ -158,7 +163,7 @@ class GridTown:
     def _may_turn(self, state: State, street: int) -> bool:
         past, node = state.past, state.node
         if past and street == past[-1]:
-            return not any(
+            return (street, node) not in self.no_return and not any(
                 past[-k:] == course[:k] and node == joint(course[k - 1], course[k])
                 for _, course in self.in_force
                 if len(course) > 2

@@ -15,7 +15,7 @@ from engine.network.attributes import has_parking, way_attributes
 from engine.network.barrier import arrival_delay_s, closed_nodes
 from engine.network.destination import keep_to_own_traffic, own_traffic
 from engine.network.geodesy import great_circle, hilbert_order
-from engine.network.junction import TURN, Nodes, Streets, cut_at
+from engine.network.junction import OPEN_TURN, Nodes, Streets, cut_at
 from engine.network.plaza import Crossings, is_area_way, plaza_crossings
 from engine.network.profile import ModeProfile
 from engine.network.simplify import CROSSING, STREET, Chains, Index, Segments, chains, strong_components
@@ -24,7 +24,7 @@ from engine.network.speed import assumed_limits, boarding_s, ferry_speeds, poste
 from engine.network.street_network import NO_WAY, StreetNetwork
 from engine.network.stress import traffic_stress
 from engine.network.tags import TagColumns
-from engine.network.turn import Restrictions, restrict_turns, restrictions_in_force
+from engine.network.turn import Restrictions, begin_trips, restrict_turns, restrictions_in_force
 from engine.osm_extract import OsmExtract
 
 FloatArray = npt.NDArray[np.float64]
@@ -85,9 +85,12 @@ def build_network(
     streets = _streets(segments, runs)
     if profile.mode == "street30":
         way_id = extract.ways["way_id"].to_numpy(np.int64)
-        nodes, streets, dropped["turn_restrictions"] = restrict_turns(nodes, streets, turns, way_id=way_id)
+        nodes, streets, starts, dropped["turn_restrictions"] = restrict_turns(
+            nodes, streets, turns, way_id=way_id
+        )
         streets = _with_streets_for_copies(streets, _main(nodes, streets.u, streets.v, streets).inside)
-        nodes, streets, dropped["own_traffic_only"] = _own_traffic(nodes, streets, ways)
+        nodes, streets, starts, dropped["own_traffic_only"] = _own_traffic(nodes, streets, starts, ways)
+        nodes, streets = begin_trips(nodes, streets, starts)
     return _network(
         extract, profile, _Made(nodes, segments, runs, streets), ways=ways, height=height, dropped=dropped
     )
@@ -361,25 +364,30 @@ def _with_streets_for_copies(streets: Streets, kept: BoolArray) -> Streets:
     A one-way street is lost with the node that it leaves from where every arrival there is restricted, and reached by
     its copies only: the first of them becomes the street.
     """
-    copy = kept & (streets.kind == TURN) & (streets.length_m > 0)
+    copy = kept & streets.copied & (streets.length_m > 0)
     there = np.zeros(int(streets.chain.max(initial=-1)) + 1, dtype=bool)
-    there[streets.chain[kept & (streets.kind != TURN)]] = True
+    there[streets.chain[kept & ~streets.copied]] = True
     alone = np.flatnonzero(copy & ~there[streets.chain])
     kind = streets.kind.copy()
     kind[alone[np.unique(streets.chain[alone], return_index=True)[1]]] = STREET
     return streets._replace(kind=kind).take(kept)
 
 
-def _own_traffic(nodes: Nodes, streets: Streets, ways: _Ways) -> tuple[Nodes, Streets, dict[str, float]]:
+def _own_traffic(
+    nodes: Nodes, streets: Streets, starts: Streets, ways: _Ways
+) -> tuple[Nodes, Streets, Streets, dict[str, float]]:
     """Keep through traffic out of ``destination`` streets and what lies behind them; kilometres of both."""
     tagged = ways.access.destination[streets.u_way]
-    only = own_traffic(len(nodes.node_id), streets, tagged)
+    only = own_traffic(len(nodes.node_id), streets, tagged, starts=starts)
     drawn = streets.kind == STREET
     km = {
         name: round(float(streets.length_m[drawn & which].sum()) / 1000, 3)
         for name, which in (("km_tagged", only & tagged), ("km_behind", only & ~tagged))
     }
-    return *keep_to_own_traffic(nodes, streets, only), km
+    of_chain = np.isin(starts.chain, streets.chain[only])
+    nodes, streets, leaving = keep_to_own_traffic(nodes, streets, only)
+    u, v = (np.where(of_chain, leaving[end], end) for end in (starts.u, starts.v))
+    return nodes, streets, starts._replace(u=u, v=v), km
 
 
 def _streets(segments: Segments, runs: Chains) -> Streets:
@@ -420,14 +428,14 @@ def _network(
     u, v = vertex[streets.u], vertex[streets.v]
     osm_way = ways.table["osm_way"].to_numpy()[streets.u_way]
     # copies made for turns come last: where a point is as near to a street as to its copy, the street is meant
-    order = np.lexsort((streets.length_m, osm_way, streets.kind, v, u, streets.kind == TURN))
+    order = np.lexsort((streets.length_m, osm_way, streets.kind, v, u, streets.copied))
     coords, offsets = _geometry(lon, lat, made, order)
     return StreetNetwork(
         mode=profile.mode,
         node_id=nodes.node_id[used],
         lon=lon[used],
         lat=lat[used],
-        streets=_table(streets.take(order), u[order], v[order], ways),
+        streets=_table(streets.take(order), u[order], v[order], ways, profile.mode),
         coords=coords,
         offsets=offsets,
         elevation_m=None if height is None else height[nodes.origin[used]],
@@ -435,7 +443,9 @@ def _network(
     )
 
 
-def _table(streets: Streets, u: npt.NDArray[np.int32], v: npt.NDArray[np.int32], ways: _Ways) -> pd.DataFrame:
+def _table(
+    streets: Streets, u: npt.NDArray[np.int32], v: npt.NDArray[np.int32], ways: _Ways, mode: str
+) -> pd.DataFrame:
     """The columns of the network's streets."""
     own = {
         "u": u,
@@ -448,7 +458,9 @@ def _table(streets: Streets, u: npt.NDArray[np.int32], v: npt.NDArray[np.int32],
     names = ways.table.columns.drop("osm_way")
     carried = {name: ways.table[name].array.take(streets.u_way) for name in names}
     carried["area_crossing"] = streets.kind == CROSSING
-    carried["copy"] = streets.kind == TURN
+    carried["copy"] = streets.copied
+    if mode == "street30":
+        carried["open_turn"] = streets.kind == OPEN_TURN
     # lines across a square say how to cross it; their number follows its corners, so they weigh on no cell's mean
     carried["origin_ok"] = np.asarray(carried["origin_ok"]) & (streets.kind == STREET)
     return pd.DataFrame({**own, **carried})
@@ -478,7 +490,7 @@ def _geometry(
     chain = streets.chain[order]
     begin = runs.offsets[:-1][chain]
     size = np.diff(runs.offsets)[chain]
-    point = (streets.kind[order] == TURN) & (streets.length_m[order] == 0)
+    point = streets.copied[order] & (streets.length_m[order] == 0)
     size[point] = 1
     start = np.concatenate([[0], np.cumsum(size)])
     offsets = start + np.arange(len(size) + 1)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engine.network.junction import TURN, Nodes, Streets
+from engine.network.junction import TURN, Nodes, Streets, connectors, joined
 from engine.network.simplify import Index, strong_components
-from engine.network.street_network import NO_WAY
 
 BoolArray = npt.NDArray[np.bool_]
 
 
-def own_traffic(n: int, streets: Streets, tagged: BoolArray) -> BoolArray:
+def own_traffic(n: int, streets: Streets, tagged: BoolArray, *, starts: Streets) -> BoolArray:
     """
     Streets that through traffic does not use: those tagged so, and those that are reached by them alone.
 
@@ -24,6 +23,8 @@ def own_traffic(n: int, streets: Streets, tagged: BoolArray) -> BoolArray:
         A strongly connected network in the making.
     tagged
         ``destination`` of each street.
+    starts
+        Streets at whose ends nobody turns back: a street that leads nowhere else is not closed to others by that.
 
     Returns
     -------
@@ -33,20 +34,21 @@ def own_traffic(n: int, streets: Streets, tagged: BoolArray) -> BoolArray:
     free = ~tagged
     if not free.any() or free.all():
         return np.zeros(len(tagged), dtype=bool)
-    rest = streets.take(free)
+    back = starts.take(~np.isin(starts.chain, streets.chain[tagged]))
+    rest = joined([streets.take(free), back])
     label = strong_components(n, rest.u, rest.v, forward=rest.forward_ms >= 0, backward=rest.backward_ms >= 0)
     touched = np.zeros(n, dtype=bool)
     touched[rest.u] = touched[rest.v] = True
     main = np.argmax(np.bincount(label[touched], minlength=n))
     only = tagged | (label[streets.u] != main) | (label[streets.v] != main) | ~touched[streets.u]
     # a copy made for a turn is what its street is, though it may begin where such a street ends
-    drawn = streets.kind != TURN
+    drawn = ~streets.copied
     of_chain = np.zeros(int(streets.chain.max(initial=-1)) + 1, dtype=bool)
     of_chain[streets.chain[drawn]] = only[drawn]
     return of_chain[streets.chain]
 
 
-def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tuple[Nodes, Streets]:
+def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tuple[Nodes, Streets, Index]:
     """
     Keep through traffic out of streets, exactly.
 
@@ -63,21 +65,21 @@ def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tupl
 
     Returns
     -------
-    tuple of Nodes and Streets
-        With the copies, of the kind `TURN`.
+    tuple of Nodes, Streets and numpy.ndarray
+        With the copies, of the kind `TURN`; and the node of each node at which the first part of a trip ends.
 
     Notes
     -----
     The rule of OpenTripPlanner (no-thru traffic) without its search states, as vertices. O(streets).
     """
-    if not only.any():
-        return nodes, streets
     n = len(nodes.node_id)
+    leaving, entering = np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32)
+    if not only.any():
+        return nodes, streets, leaving
     own, rest = streets.take(only), streets.take(~only)
     inner, outer = _ends(n, own), _ends(n, rest)
     shared, inside = np.flatnonzero(inner & outer), np.flatnonzero(inner)
     nodes = nodes.with_copies(np.concatenate([shared, inside]))
-    leaving, entering = np.arange(n, dtype=np.int32), np.arange(n, dtype=np.int32)
     leaving[shared] = n + np.arange(len(shared))
     entering[inside] = n + len(shared) + np.arange(len(inside))
     first = own._replace(u=leaving[own.u], v=leaving[own.v])
@@ -86,12 +88,11 @@ def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tupl
     )
     way, chain = _a_way_at(n, own)
     out, into = (
-        _connectors(tails, heads, way[shared], chain[shared])
+        connectors(tails, heads, way[shared], chain[shared])
         for tails, heads in ((leaving[shared], shared), (shared, entering[shared]))
     )
-    parts = [rest, first, out, into, last]
-    joined = Streets(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return nodes, _without_idle_copies(len(nodes.node_id), joined)
+    streets = joined([rest, first, out, into, last])
+    return nodes, _without_idle_copies(len(nodes.node_id), streets), leaving
 
 
 def _ends(n: int, streets: Streets) -> BoolArray:
@@ -108,24 +109,6 @@ def _a_way_at(n: int, streets: Streets) -> tuple[Index, Index]:
     return way, chain
 
 
-def _connectors(
-    tail: npt.NDArray[np.generic], head: npt.NDArray[np.generic], way: Index, chain: Index
-) -> Streets:
-    """One-way connectors without length."""
-    m = len(way)
-    return Streets(
-        chain=chain,
-        kind=np.full(m, TURN, dtype=np.int8),
-        u=tail.astype(np.int32),
-        v=head.astype(np.int32),
-        u_way=way,
-        v_way=way,
-        length_m=np.zeros(m),
-        forward_ms=np.zeros(m, dtype=np.int32),
-        backward_ms=np.full(m, NO_WAY, dtype=np.int32),
-    )
-
-
 def _without_idle_copies(n: int, streets: Streets) -> Streets:
     """The streets without copies and connectors that begin where nobody arrives or starts."""
     while True:
@@ -133,7 +116,7 @@ def _without_idle_copies(n: int, streets: Streets) -> Streets:
         come_to = np.zeros(n, dtype=bool)
         come_to[streets.v[forward]] = come_to[streets.u[backward]] = True
         used = (forward & come_to[streets.u]) | (backward & come_to[streets.v])
-        kept = (streets.kind != TURN) | used
+        kept = ~streets.copied | used
         if kept.all():
             return streets
         streets = streets.take(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.network.simplify import Index, Segments
+from engine.network.street_network import NO_WAY
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -85,6 +87,37 @@ class Streets(NamedTuple):
         """The streets of some rows."""
         return Streets(*(column[rows] for column in self))
 
+    @property
+    def copied(self) -> BoolArray:
+        """Copies and connectors that rules of turning and passing need."""
+        return np.asarray(self.kind >= TURN)
+
 
 TURN = 2
-"""Kind of the copies and connectors that turn restrictions need; 0 and 1 are streets and lines across areas."""
+"""Kind of the copies and connectors that rules need; 0 and 1 are streets and lines across areas."""
+
+OPEN_TURN = 3
+"""Kind of those at copies of nodes from which a street that is not there yet may be entered too."""
+
+
+def connectors(
+    tail: npt.NDArray[np.generic], head: npt.NDArray[np.generic], way: Index, chain: Index
+) -> Streets:
+    """One-way connectors without length."""
+    m = len(way)
+    return Streets(
+        chain=chain,
+        kind=np.full(m, TURN, dtype=np.int8),
+        u=tail.astype(np.int32),
+        v=head.astype(np.int32),
+        u_way=way,
+        v_way=way,
+        length_m=np.zeros(m),
+        forward_ms=np.zeros(m, dtype=np.int32),
+        backward_ms=np.full(m, NO_WAY, dtype=np.int32),
+    )
+
+
+def joined(parts: Sequence[Streets]) -> Streets:
+    """Streets one after the other."""
+    return Streets(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.network.conditional import Moment, conditional_value, parse_moment
-from engine.network.junction import TURN, Nodes, Streets
+from engine.network.junction import OPEN_TURN, TURN, Nodes, Streets, connectors, joined
+from engine.network.simplify import STREET
 from engine.network.street_network import NO_WAY
 from engine.osm_extract import OsmExtract
 
@@ -152,7 +153,7 @@ def _chained(node: int, lines: list[tuple[int, ...]], stop: frozenset[int]) -> I
 
 def restrict_turns(
     nodes: Nodes, streets: Streets, restrictions: Restrictions, *, way_id: IntArray
-) -> tuple[Nodes, Streets, dict[str, int]]:
+) -> tuple[Nodes, Streets, Streets, dict[str, int]]:
     """
     Forbid turns by copies of nodes.
 
@@ -175,12 +176,16 @@ def restrict_turns(
     Returns
     -------
     tuple
-        Nodes, streets, and the relations applied and left out, by reason.
+        Nodes, streets, the streets from which nobody turns back at an end (for `begin_trips`), and the relations
+        applied and left out, by reason.
 
     Notes
     -----
-    U-turns are not restricted: a shortest path never needs one at a node. An ``only`` along via ways binds
-    those who take the via ways; at their beginning other turns stay free.
+    To turn back at an end X of a street pays only where its other end W is restricted: who comes to W, drives on to
+    X, turns back and leaves W by a third street saves the detour unless that turn is forbidden at W, or its course
+    remembered there. So ``no_u_turn`` back into the same way is without effect everywhere else, and is counted. Where
+    it has an effect, one-way rows from node to node stand for the two directions of the street. An ``only`` along via
+    ways binds those who take the via ways; at their beginning other turns stay free.
     """
     report = Counter(restrictions.report)
     wanted = {*restrictions.at, *(node for rule in restrictions.along for node in rule.path)}
@@ -189,18 +194,77 @@ def restrict_turns(
         plan.restrict_at(node, rules, report)
     for rule in restrictions.along:
         plan.restrict_along(rule, report)
+    plan.restrict_returns(report)
     copied, moved, leads = plan.copies(first=len(nodes.node_id))
     u, v = streets.u.copy(), streets.v.copy()
     for (street, end), copy in moved.items():
         (v if end else u)[street] = copy
     streets = streets._replace(u=u, v=v)
     rows = [_exit(streets, *lead) for lead in leads]
-    rows += [
-        _entry(streets, copied[copy - len(nodes.node_id)], copy, (street, end))
-        for (street, end), copy in moved.items()
-        if (streets.backward_ms if end else streets.forward_ms)[street] >= 0
+    one_way = sorted({street for street, _ in plan.no_return})
+    for place, copy in moved.items():
+        node = copied[copy - len(nodes.node_id)]
+        if plan.leaves(place) and place[0] not in one_way:
+            rows.append(_entry(streets, node, copy, place, open_=plan.open_at((place, frozenset()))))
+        elif place[0] in one_way and place not in plan.no_return:
+            rows.append(_exit(streets, copy, place, None, False))  # here one may turn back
+    starts = streets.take(np.array(one_way, dtype=np.int64))
+    streets, back = _in_two(streets, plan.streets, np.array(one_way, dtype=np.int64))
+    streets = joined([streets, back, _table(rows, streets)])
+    return nodes.with_copies(np.array(copied, dtype=np.int64)), streets, starts, dict(+report)
+
+
+def _in_two(streets: Streets, whole: Streets, rows: IntArray) -> tuple[Streets, Streets]:
+    """
+    One-way rows for the two directions of some streets: each from the node itself to where those who arrive come to.
+
+    `whole` are the streets before their ends moved to copies.
+    """
+    u, backward = streets.u.copy(), streets.backward_ms.copy()
+    back = streets.take(rows)._replace(
+        v=whole.v[rows],
+        kind=np.full(len(rows), TURN, dtype=streets.kind.dtype),
+        forward_ms=np.full(len(rows), NO_WAY, dtype=streets.forward_ms.dtype),
+    )
+    u[rows], backward[rows] = whole.u[rows], NO_WAY
+    return streets._replace(u=u, backward_ms=backward), back
+
+
+def begin_trips(nodes: Nodes, streets: Streets, starts: Streets) -> tuple[Nodes, Streets]:
+    """
+    Streets on which trips begin in either direction, where nobody who drives along may turn back at an end.
+
+    The one-way rows of each such street become copies. Beside them stands the street itself, which nobody enters:
+    whoever starts on it leaves by connectors to where those who drive along arrive.
+
+    Parameters
+    ----------
+    nodes, streets
+        A strongly connected network in the making.
+    starts
+        The streets, between the nodes at which those who drive along arrive.
+    """
+    there = np.zeros(len(nodes.node_id), dtype=bool)
+    there[streets.u] = there[streets.v] = True
+    starts = starts._replace(
+        forward_ms=np.where(there[starts.v], starts.forward_ms, np.int32(NO_WAY)),
+        backward_ms=np.where(there[starts.u], starts.backward_ms, np.int32(NO_WAY)),
+    )
+    kept = np.isin(starts.chain, streets.chain[streets.kind == STREET])
+    starts = starts.take(kept & ((starts.forward_ms >= 0) | (starts.backward_ms >= 0)))
+    passed = (streets.kind == STREET) & np.isin(streets.chain, starts.chain)
+    streets = streets._replace(kind=np.where(passed, np.int8(TURN), streets.kind))
+    first, k = len(nodes.node_id), len(starts.u)
+    own = np.arange(first, first + 2 * k, dtype=np.int32).reshape(2, k)
+    out = [
+        connectors(tail[goes], head[goes], starts.u_way[goes], starts.chain[goes])
+        for tail, head, goes in (
+            (own[0], starts.u, starts.backward_ms >= 0),
+            (own[1], starts.v, starts.forward_ms >= 0),
+        )
     ]
-    return nodes.with_copies(np.array(copied, dtype=np.int64)), _appended(streets, rows), dict(report)
+    nodes = nodes.with_copies(np.concatenate([starts.u, starts.v]).astype(np.int64))
+    return nodes, joined([streets, starts._replace(u=own[0], v=own[1]), *out])
 
 
 def _street_ends(streets: Streets, at: IntArray) -> dict[int, list[Place]]:
@@ -235,6 +299,10 @@ class _Plan:
         self.begins: dict[Place, list[int]] = defaultdict(list)
         self.order: dict[Place, int] = {}
         """Restricted arrivals and their nodes."""
+        self.obliged: set[Place] = set()
+        """Arrivals from which one street alone may be taken."""
+        self.no_return: dict[Place, int] = {}
+        """Arrivals from which nobody turns back, and their nodes."""
 
     def restrict_at(self, node: int, rules: list[Rule], report: Counter[str]) -> None:
         """Take in the restrictions at one node."""
@@ -242,16 +310,18 @@ class _Plan:
         found: list[Place] = []
         for rule in rules:
             sources, targets = self.arriving(node, rule.from_way), self.leaving(node, rule.to_way)
-            if rule.from_way == rule.to_way:
-                report["u_turn_without_effect"] += 1
-            elif not sources or not targets:
+            if not sources or not targets:
                 report["incomplete"] += 1
             elif len(sources) > 1 or len(targets) > 1:
                 report["ambiguous"] += 1
+            elif sources == targets and rule.kind == "no":
+                self.no_return[sources[0]] = node
             else:
                 report[f"applied_{rule.kind}"] += 1
                 others = set(here) - set(targets)
                 self.banned.setdefault(sources[0], set()).update(others if rule.kind == "only" else targets)
+                if rule.kind == "only":
+                    self.obliged.add(sources[0])
                 found.append(sources[0])
         self.order.update(dict.fromkeys(sorted(found), node))
 
@@ -271,6 +341,22 @@ class _Plan:
             self.begins[sources[0]].append(len(self.courses))
             self.courses.append(_Course(rule.kind, tuple(via), targets[0]))
             self.order.setdefault(sources[0], rule.path[0])
+
+    def restrict_returns(self, report: Counter[str]) -> None:
+        """Keep the arrivals from which nobody turns back where that has an effect: see `restrict_turns`."""
+        bound = set(self.order.values()) | {
+            self.far(place) for course in self.courses for place in course.via
+        }
+        idle, useful = self.no_return, dict[Place, int]()
+        while more := {place: node for place, node in idle.items() if self.far(place) in bound}:
+            useful |= more
+            bound |= set(more.values())
+            idle = {place: node for place, node in idle.items() if place not in more}
+        report["applied_no_u_turn"] += len(useful)
+        report["u_turn_without_effect"] += len(idle)
+        self.no_return = useful
+        for place, node in sorted(useful.items()):
+            self.order.setdefault(place, node)
 
     def along(self, rule: PathRule) -> list[Place]:
         """Streets of the via ways in travelling order, by the ends that they are entered at; none if closed."""
@@ -316,6 +402,13 @@ class _Plan:
         """Ends at a node from which one leaves by a way."""
         return [p for p in self.ends.get(node, []) if self.way(p) == way and self.leaves(p)]
 
+    def open_at(self, state: State) -> bool:
+        """Whether a street that is not there yet might be taken as well: nothing says which one is to be taken."""
+        arrival, followed = state
+        return arrival not in self.obliged and not any(
+            self.courses[k].kind == "only" and step + 1 == len(self.courses[k].via) for k, step in followed
+        )
+
     def onward(self, node: int, state: State) -> list[tuple[Place, State | None]]:
         """Street ends that may be left from, each with the state at its other end where one must be remembered."""
         arrival, followed = state
@@ -336,7 +429,7 @@ class _Plan:
 
     def copies(
         self, *, first: int
-    ) -> tuple[list[int], dict[Place, int], list[tuple[int, Place, int | None]]]:
+    ) -> tuple[list[int], dict[Place, int], list[tuple[int, Place, int | None, bool]]]:
         """
         Nodes to copy, arrivals that move to a copy, and the one-way streets that lead away from the copies.
 
@@ -348,7 +441,7 @@ class _Plan:
         number: dict[State, int] = {}
         copied: list[int] = []
         left: deque[tuple[State, int]] = deque()
-        leads: list[tuple[int, Place, int | None]] = []
+        leads: list[tuple[int, Place, int | None, bool]] = []
 
         def copy_of(state: State, node: int) -> int:
             if state not in number:
@@ -362,15 +455,15 @@ class _Plan:
             state, node = left.popleft()
             for place, after in self.onward(node, state):
                 stop = None if after is None else copy_of(after, self.far(place))
-                leads.append((number[state], place, stop))
+                leads.append((number[state], place, stop, self.open_at(state)))
         return copied, moved, leads
 
 
-def _exit(streets: Streets, copy: int, target: Place, stop: int | None) -> tuple[float, ...]:
+def _exit(streets: Streets, copy: int, target: Place, stop: int | None, open_: bool) -> tuple[float, ...]:
     """One-way copy of a street that leads away from a copy of its end, to its other end or to a copy of that."""
     street, end = target
     row = [float(column[street]) for column in streets]
-    row[1] = TURN
+    row[1] = OPEN_TURN if open_ else TURN
     here, there, against = (3, 2, 7) if end else (2, 3, 8)
     row[here], row[against] = copy, NO_WAY
     if stop is not None:
@@ -378,20 +471,15 @@ def _exit(streets: Streets, copy: int, target: Place, stop: int | None) -> tuple
     return tuple(row)
 
 
-def _entry(streets: Streets, node: int, copy: int, source: Place) -> tuple[float, ...]:
+def _entry(streets: Streets, node: int, copy: int, source: Place, *, open_: bool) -> tuple[float, ...]:
     """Connector from a node to the copy at which a street ends, for those who enter the street."""
     street, end = source
     way = float((streets.v_way if end else streets.u_way)[street])
-    return (float(streets.chain[street]), TURN, node, copy, way, way, 0.0, 0, NO_WAY)
+    kind = OPEN_TURN if open_ else TURN
+    return (float(streets.chain[street]), kind, node, copy, way, way, 0.0, 0, NO_WAY)
 
 
-def _appended(streets: Streets, rows: list[tuple[float, ...]]) -> Streets:
-    if not rows:
-        return streets
-    more = np.array(rows).T
-    return Streets(
-        *(
-            np.concatenate([own, column.astype(np.asarray(own).dtype)])
-            for own, column in zip(streets, more, strict=True)
-        )
-    )
+def _table(rows: list[tuple[float, ...]], like: Streets) -> Streets:
+    """Rows of streets as columns, of the types that others have."""
+    columns = np.array(rows, dtype=np.float64).reshape(-1, len(Streets._fields)).T
+    return Streets(*(new.astype(np.asarray(own).dtype) for new, own in zip(columns, like, strict=True)))

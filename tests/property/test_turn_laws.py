@@ -16,7 +16,7 @@ from engine.reach import Destinations, nearest
 from engine.reach.isochrone import reached_streets
 from engine.route import nearest_at, route_to_place
 from engine.snapping import Snaps, on_copies, snap
-from tests.grid_town import BLOCKS, GridTown, Spot, State
+from tests.grid_town import BLOCKS, GridTown, Spot, State, joint
 from tests.towns import exact_snaps
 
 SETTINGS = settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
@@ -109,6 +109,68 @@ def main_states(town: GridTown) -> frozenset[State]:
     )
 
 
+@st.composite
+def towns_with_own_traffic(draw: st.DrawFn) -> GridTown:
+    """Towns in which some streets are open to their own traffic only, and what lies behind them is too."""
+    town = draw(grid_towns())
+    tagged = draw(st.sets(st.integers(0, len(BLOCKS) - 1), min_size=1, max_size=5))
+    tags = [
+        {**own, **({"motor_vehicle": "destination"} if i in tagged else {})}
+        for i, own in enumerate(town.tags)
+    ]
+    town = GridTown(tuple(tags), draw(st.sampled_from([(), town.rules])), frozenset(tagged))
+    town = GridTown(town.tags, town.rules, frozenset(tagged) | behind(town))
+    assume(no_more_behind(town))
+    return town
+
+
+def no_more_behind(town: GridTown) -> bool:
+    """Restrictions at tagged streets may leave more behind: a question of components, not of times."""
+    rows = [town.rows[i] for i in town.only if "motor_vehicle" not in town.tags[i] and i in town.rows]
+    km = town.network.dropped["own_traffic_only"]["km_behind"]
+    return bool(km == pytest.approx(town.network.length_m[rows].sum() / 1000, abs=0.002))
+
+
+def behind(town: GridTown) -> frozenset[int]:
+    """Streets without the tag that are not in the main part of the town without the tagged ones."""
+    free = GridTown(
+        tuple(t if "motor_vehicle" not in t else {"highway": "steps"} for t in town.tags), town.rules
+    )
+    return frozenset(i for i, t in enumerate(town.tags) if "motor_vehicle" not in t and i not in free.rows)
+
+
+@st.composite
+def towns_without_turning_back(draw: st.DrawFn) -> GridTown:
+    """Towns in which nobody turns back at the far ends of some streets that meet a restricted junction."""
+    town = draw(grid_towns() | towns_with_own_traffic())
+    near = sorted({joint(a, b) for _, course in town.rules for a, b in pairwise(course)})
+    ends = [(i, sum(ends) - node) for i, ends in enumerate(BLOCKS) for node in near if node in ends]
+    assume(ends)
+    chosen = draw(st.sets(st.sampled_from(ends), min_size=1, max_size=len(ends)))
+    town = replace(town, no_return=frozenset(chosen))
+    assume(no_more_behind(town))
+    return town
+
+
+@SETTINGS
+@given(towns_without_turning_back())
+def test_nobody_turns_back_where_that_is_forbidden(town) -> None:
+    beginnings = [Spot(course[0], 0.5) for _, course in town.rules]
+    origins = free_origins(town, beginnings)
+    spots = known_to(town, [Spot(i, 0.5) for i in range(len(BLOCKS))])
+    assume(origins and spots)
+    places = places_at(town, spots)
+    field = nearest(town.network, places)
+    within = main_states(town)
+    for origin in origins:
+        known = town.trip(origin, within)
+        row = town.rows[origin.street]
+        for number, spot in enumerate(spots):
+            found = nearest_at(town.network, places, field, category=number, street=row, fraction=0.5)
+            expected = town.time_to(known, spot)
+            assert (found[0][0] if found else np.inf) == pytest.approx(expected, abs=1e-6)
+
+
 @SETTINGS
 @given(grid_towns(), st.lists(ORIGINS, min_size=1, max_size=4), st.lists(SPOTS, min_size=1, max_size=4))
 def test_places_behind_restricted_turns_are_as_far_as_the_way_allows(town, origins, spots) -> None:
@@ -129,32 +191,6 @@ def test_places_behind_restricted_turns_are_as_far_as_the_way_allows(town, origi
             assert (way.time_ms if way else np.inf) == pytest.approx(expected, abs=0.51)
 
 
-@st.composite
-def towns_with_own_traffic(draw: st.DrawFn) -> GridTown:
-    """Towns in which some streets are open to their own traffic only, and what lies behind them is too."""
-    town = draw(grid_towns())
-    tagged = draw(st.sets(st.integers(0, len(BLOCKS) - 1), min_size=1, max_size=5))
-    tags = [
-        {**own, **({"motor_vehicle": "destination"} if i in tagged else {})}
-        for i, own in enumerate(town.tags)
-    ]
-    town = GridTown(tuple(tags), draw(st.sampled_from([(), town.rules])), frozenset(tagged))
-    town = GridTown(town.tags, town.rules, frozenset(tagged) | behind(town))
-    rows = [town.rows[i] for i in town.only - tagged if i in town.rows]
-    km = town.network.dropped["own_traffic_only"]["km_behind"]
-    # restrictions between tagged streets and others may leave more behind: a question of components, not of times
-    assume(km == pytest.approx(town.network.length_m[rows].sum() / 1000, abs=0.002))
-    return town
-
-
-def behind(town: GridTown) -> frozenset[int]:
-    """Streets without the tag that are not in the main part of the town without the tagged ones."""
-    free = GridTown(
-        tuple(t if "motor_vehicle" not in t else {"highway": "steps"} for t in town.tags), town.rules
-    )
-    return frozenset(i for i, t in enumerate(town.tags) if "motor_vehicle" not in t and i not in free.rows)
-
-
 @SETTINGS
 @given(towns_with_own_traffic(), ORIGINS, st.lists(SPOTS, min_size=1, max_size=3))
 def test_nobody_passes_through_streets_that_are_open_to_their_own_traffic_only(town, origin, spots) -> None:
@@ -173,7 +209,7 @@ def test_nobody_passes_through_streets_that_are_open_to_their_own_traffic_only(t
 
 @SETTINGS
 @given(
-    grid_towns() | towns_with_own_traffic(),
+    grid_towns() | towns_with_own_traffic() | towns_without_turning_back(),
     ORIGINS,
     st.sampled_from([15_000, 40_000, 70_000]),
 )

@@ -95,6 +95,49 @@ def test_a_place_right_behind_a_restricted_junction_is_reached_by_the_turns_that
     assert seconds_to(town, place(town, x, y), 1, 0.5) == pytest.approx(expected * 0.12, abs=0.01)
 
 
+def no_u_turn(way: int, at: str) -> tuple[dict[str, str], list[tuple[str, int | str, str]]]:
+    """A relation: nobody turns back into a way at one of its ends."""
+    members: list[tuple[str, int | str, str]] = [
+        ("way", way, "from"),
+        ("node", at, "via"),
+        ("way", way, "to"),
+    ]
+    return {"type": "restriction", "restriction": "no_u_turn"}, members
+
+
+@pytest.mark.parametrize(
+    ("signs", "metres"),
+    [
+        ([], 100 + 200 + 200 + 100),  # on to N or S, back to X, and there the turn into X–E is free
+        ([no_u_turn(3, "N")], 100 + 200 + 200 + 100),  # then by S
+        ([no_u_turn(3, "N"), no_u_turn(4, "S")], 100 + 200 + 200 * 2**0.5 + 100),  # round by the ring to E
+    ],
+)
+def test_turning_back_behind_a_restricted_junction_is_forbidden_where_a_sign_says_so(signs, metres) -> None:
+    network = build("street30", CROSS, WAYS, relations=[AHEAD, *signs])
+    turns = {"applied_no": 1, **({"applied_no_u_turn": len(signs)} if signs else {})}
+    assert network.dropped["turn_restrictions"] == turns
+    assert seconds_to(network, place(network, 300, 200), 1, 0.5) == pytest.approx(metres * 0.12, abs=0.02)
+    assert seconds_to(network, place(network, 200, 300), 1, 0.5) == pytest.approx(24.0, abs=0.01)  # on N–X
+    for way in (3, 4):  # trips that begin on the street leave it at either end
+        assert seconds_to(network, place(network, 300, 200), way, 0.5) == pytest.approx(24.0, abs=0.01)
+        assert seconds_to(network, place(network, 200, 300 if way == 3 else 100), way, 0.75) < 24.0
+        ring = place(network, 300, 300) if way == 3 else place(network, 300, 100)  # the middle of N–E, E–S
+        out = (100 + 100 * 2**0.5) * 0.12
+        assert seconds_to(network, ring, way, 0.5) == pytest.approx(out, abs=0.02)
+    drawn_m = network.length_m[~network.streets["copy"]].sum()
+    assert drawn_m == pytest.approx(800 + 4 * 200 * 2**0.5, abs=0.1)
+
+
+def test_turning_back_at_the_end_of_a_street_changes_nothing_where_no_turn_is_restricted() -> None:
+    signs = [no_u_turn(3, "N"), no_u_turn(4, "S"), no_u_turn(1, "X")]
+    network = build("street30", CROSS, WAYS, relations=signs)
+    assert (
+        network.dropped["turn_restrictions"] == {"u_turn_without_effect": 3}
+        and not network.streets["copy"].any()
+    )
+
+
 def test_each_copy_knows_its_street(town: StreetNetwork) -> None:
     known = copies_of(town)
     copies = np.flatnonzero(town.streets["copy"])

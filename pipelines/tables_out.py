@@ -76,9 +76,14 @@ def _csv(table: gpd.GeoDataFrame) -> str:
     for column in flat.columns:
         if pd.api.types.is_string_dtype(flat[column]) or flat[column].dtype == object:
             flat[column] = flat[column].map(harmless, na_action="ignore")
-    return str(flat.to_csv(index=False))
+    # RFC 4180; with "\n" alone a "\r" inside a text would stand unquoted and begin a new line
+    return str(flat.to_csv(index=False, lineterminator="\r\n"))
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet begins a formula with, full-width signs included (OWASP, CSV Injection)."""
 
 
 def harmless(value: object) -> object:
     """Text that a spreadsheet cannot take for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -151,7 +151,8 @@ def test_a_bad_upload_is_a_sentence(page: Page, server: Server, tmp_path: Path) 
 def test_a_large_upload_is_refused_before_it_is_read(page: Page, server: Server, tmp_path: Path) -> None:
     open_map(page, server, "proposals?lang=en")
     large = tmp_path / "large.geojson"
-    large.write_bytes(b" " * 3_000_000)
+    with large.open("wb") as file:
+        file.truncate(200_000_000)
     page.locator("input[type=file]").set_input_files(str(large))
     expect(page.get_by_text("The file is too large.")).to_be_visible()
     # Past the browser, the server itself closes the door: two hundred megabytes do not get in.

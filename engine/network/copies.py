@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -35,11 +35,17 @@ class Copies:
         Copies of each street that has any.
     beside
         For each vertex of a junction that has copies: spots at the others.
+    junction
+        For each such vertex: the vertex of the junction to which streets lead that no rule concerns.
+    open_turns
+        For each of the latter: the others from which a street that is not there yet may be entered.
     """
 
     street: Index
     of: dict[int, tuple[int, ...]]
     beside: dict[int, tuple[Spot, ...]]
+    junction: dict[int, int] = field(default_factory=dict)
+    open_turns: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def spots(self, network: StreetNetwork, street: int, fraction: float) -> list[Spot]:
         """Where else in the network a point of a street lies."""
@@ -83,26 +89,46 @@ def _found(network: StreetNetwork) -> Copies:
     for row in copied.tolist():
         street[row] = drawn.get(line(row), row)
         of[int(street[row])].append(row)
+    junctions = _junctions(network, np.flatnonzero(copy))
+    spots = _spots_at(network, np.array([v for vertices in junctions for v in vertices], dtype=np.int64))
+    # copies have ids below all others
+    first = {v: max(vertices, key=lambda w: network.node_id[w]) for vertices in junctions for v in vertices}
+    turned = _open_turns(network)
     return Copies(
-        street, {row: tuple(rows) for row, rows in of.items()}, _beside(network, np.flatnonzero(copy))
+        street=street,
+        of={row: tuple(rows) for row, rows in of.items()},
+        beside={
+            vertex: tuple(spot for other in vertices if other != vertex for spot in spots[other])
+            for vertices in junctions
+            for vertex in vertices
+        },
+        junction=first,
+        open_turns={
+            first[vertices[0]]: tuple(v for v in vertices if v in turned and v != first[v])
+            for vertices in junctions
+        },
     )
 
 
-def _beside(network: StreetNetwork, rows: npt.NDArray[np.int64]) -> dict[int, tuple[Spot, ...]]:
-    """Spots at the other vertices of each junction that some rows touch; vertices of a junction lie at one point."""
+def _open_turns(network: StreetNetwork) -> frozenset[int]:
+    """Vertices that copies lead away from, or connectors to, beside which other streets may be taken."""
+    if "open_turn" not in network.streets.columns:
+        return frozenset()
+    rows = np.flatnonzero(network.streets["open_turn"])
+    tail = np.where(network.forward_ms >= 0, network.u, network.v)
+    at = np.where(network.length_m > 0, tail, network.v)
+    return frozenset(at[rows].tolist())
+
+
+def _junctions(network: StreetNetwork, rows: npt.NDArray[np.int64]) -> list[list[int]]:
+    """Vertices of each junction that some rows touch, if there are several; those of a junction lie at one point."""
     touched = np.union1d(network.u[rows], network.v[rows])
     near = np.flatnonzero(np.isin(network.lon, network.lon[touched]))
-    spots = _spots_at(network, near)
     junctions: dict[tuple[float, float], list[int]] = defaultdict(list)
     for vertex in near.tolist():
         junctions[float(network.lon[vertex]), float(network.lat[vertex])].append(vertex)
     ours = {(float(network.lon[v]), float(network.lat[v])) for v in touched.tolist()}
-    return {
-        vertex: tuple(spot for other in vertices if other != vertex for spot in spots[other])
-        for place, vertices in junctions.items()
-        if place in ours and len(vertices) > 1
-        for vertex in vertices
-    }
+    return [vertices for place, vertices in junctions.items() if place in ours and len(vertices) > 1]
 
 
 def _spots_at(network: StreetNetwork, vertices: npt.NDArray[np.int64]) -> dict[int, list[Spot]]:

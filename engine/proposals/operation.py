@@ -47,6 +47,8 @@ class Build:
         [deg] Line of each new street.
     parent
         Street that each new street takes its attributes from, -1 for none.
+    copy
+        New streets without a parent that are entered from restricted turns only: copies of the one before them.
     attributes
         Attributes of the new streets that have no parent.
     replaced
@@ -64,6 +66,7 @@ class Build:
     length_m: npt.NDArray[np.float64]
     coords: tuple[npt.NDArray[np.float64], ...]
     parent: npt.NDArray[np.int64]
+    copy: npt.NDArray[np.bool_]
     attributes: Mapping[str, object] = field(default_factory=dict)
     replaced: Mapping[int, tuple[Segment, ...]] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()

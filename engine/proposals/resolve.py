@@ -153,7 +153,7 @@ def _new_street_entrances(outline: Any, standing: Standing) -> list[tuple[float,
     found = []
     view = next(iter(standing.streets.values()))
     edge = shapely.boundary(outline)
-    for street in np.flatnonzero(view.root < 0):
+    for street in np.flatnonzero((view.root < 0) & view.drawn):
         crossing = shapely.intersection(shapely.linestrings(view.coords(int(street))), edge)
         found += [(float(x), float(y)) for x, y in shapely.get_coordinates(crossing)]
     return found

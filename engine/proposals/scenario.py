@@ -157,7 +157,8 @@ def _with_rows(streets: pd.DataFrame, build: Build) -> pd.DataFrame:
         else:
             new = old.iloc[np.where(orphan, 0, build.parent)].reset_index(drop=True)
             if orphan.any():
-                new = new.mask(orphan, _blank(old, build.attributes.get(str(name)))).astype(old.dtype)
+                given = build.copy if name == "copy" else _blank(old, build.attributes.get(str(name)))
+                new = new.mask(orphan, given).astype(old.dtype)
         columns[str(name)] = pd.concat([old, new], ignore_index=True)
     return pd.DataFrame(columns)
 

@@ -33,6 +33,8 @@ class StreetView:
         As in ``StreetNetwork.streets``.
     lts
         Level of Traffic Stress of each street; empty where the mode has none.
+    drawn
+        Streets on the ground: not the copies that rules of turning and passing need.
     n_vertices
         Number of vertices.
     """
@@ -46,12 +48,14 @@ class StreetView:
     backward_ms: npt.NDArray[np.int32]
     length_m: npt.NDArray[np.float64]
     lts: npt.NDArray[np.int8]
+    drawn: npt.NDArray[np.bool_]
     n_vertices: int
 
     @classmethod
     def of(cls, network: StreetNetwork, *, index: StreetIndex | None = None) -> StreetView:
         """View a network that nothing was done to yet."""
-        has_lts = "lts" in network.streets.columns
+        has_lts, has_copy = ("lts" in network.streets.columns, "copy" in network.streets.columns)
+        n = len(network.streets)
         return cls(
             index=index or StreetIndex.of(network),
             network=network,
@@ -62,6 +66,7 @@ class StreetView:
             backward_ms=network.backward_ms,
             length_m=network.length_m,
             lts=network.streets["lts"].to_numpy(np.int8) if has_lts else np.empty(0, dtype=np.int8),
+            drawn=~network.streets["copy"].to_numpy(bool) if has_copy else np.ones(n, dtype=bool),
             n_vertices=network.n_vertices,
         )
 
@@ -83,19 +88,15 @@ class StreetView:
         found = own[np.maximum(self.root, 0)]
         return np.asarray(np.where(self.root >= 0, found, missing) if (self.root < 0).any() else found)
 
-    @property
-    def drawn(self) -> npt.NDArray[np.bool_]:
-        """Streets on the ground: not the copies that rules of turning and passing need."""
-        return ~self.attribute("copy", missing=False).astype(bool)
-
     def same(self, street: int) -> list[int]:
         """Open rows that are one street on the ground with this one, itself left out: the street first, then copies."""
         known = copies_of(self.network)
         root = int(self.root[street])
-        if root < 0 or int(known.street[root]) not in known.of:
+        whole = int(known.street[root]) if root >= 0 else -1
+        if root >= 0 and whole not in known.of:
             return []
-        whole = int(known.street[root])
-        rows = np.flatnonzero(np.isin(self.root, (whole, *known.of[whole])) & self.open)
+        roots = (whole, *known.of[whole]) if root >= 0 else (-1,)
+        rows = np.flatnonzero(np.isin(self.root, roots) & self.open)
         line = self.coords(street).tobytes()
         return [row for row in rows.tolist() if row != street and self.coords(row).tobytes() == line]
 
@@ -167,6 +168,7 @@ class StreetView:
             forward_ms=forward,
             backward_ms=backward,
             length_m=np.concatenate([self.length_m, operation.length_m]),
+            drawn=np.concatenate([self.drawn, np.where(orphan, ~operation.copy, self.drawn[parent])]),
             lts=lts,
             n_vertices=self.n_vertices + len(operation.lon),
         )

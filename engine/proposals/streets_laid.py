@@ -12,6 +12,7 @@ import numpy.typing as npt
 import shapely
 
 from engine.errors import InputError
+from engine.network.copies import copies_of
 from engine.network.geodesy import great_circle
 from engine.network.street_network import NO_WAY
 from engine.proposals.operation import Build, Origin, Segment
@@ -43,6 +44,8 @@ class _Draft:
     lat: list[float] = field(default_factory=list)
     rows: list[tuple[int, int, int, int, float, int]] = field(default_factory=list)
     """u, v, forward, backward, length, parent."""
+    copies: set[int] = field(default_factory=set)
+    """Rows that copy another."""
     coords: list[npt.NDArray[np.float64]] = field(default_factory=list)
     replaced: dict[int, tuple[Segment, ...]] = field(default_factory=dict)
 
@@ -73,6 +76,7 @@ class _Draft:
             length_m=length.astype(np.float64),
             coords=tuple(self.coords),
             parent=parent.astype(np.int64),
+            copy=np.isin(np.arange(len(self.rows)), list(self.copies)),
             attributes=attributes,
             replaced=self.replaced,
             origins=origins,
@@ -125,10 +129,11 @@ def joints(
 def _joint(view: StreetView, along_m: float, street: int, fraction: float) -> Joint:
     """The joint at a point of a street; a junction near it is taken instead."""
     length = float(view.index.line(street).length)
+    junction = copies_of(view.network).junction
     if fraction * length <= NODE_M and fraction <= 0.5:
-        return Joint(along_m, int(view.u[street]), -1, 0.0)
+        return Joint(along_m, junction.get(int(view.u[street]), int(view.u[street])), -1, 0.0)
     if (1.0 - fraction) * length <= NODE_M:
-        return Joint(along_m, int(view.v[street]), -1, 0.0)
+        return Joint(along_m, junction.get(int(view.v[street]), int(view.v[street])), -1, 0.0)
     return Joint(along_m, -1, street, fraction)
 
 
@@ -161,7 +166,9 @@ def lay_street(
     Lay a new street between joints of the network.
 
     A street that is joined in its middle is cut there. Its parts take whole milliseconds rounded down, so that no
-    trip along it gets slower; a trip through it may get a millisecond shorter.
+    trip along it gets slower; a trip through it may get a millisecond shorter. At a junction with restricted turns
+    those who come by a restricted approach enter the new street as well, on one-way copies of it, unless the
+    restriction says which street they must take.
 
     Parameters
     ----------
@@ -189,7 +196,12 @@ def lay_street(
         coords = _between(view, line, a, b, _position(draft, u), _position(draft, v))
         length = float(great_circle(coords[:-1, 0], coords[:-1, 1], coords[1:, 0], coords[1:, 1]).sum())
         time = max(1, round(length * ms_per_m))
-        new.append(draft.street((u, v, time, NO_WAY if oneway else time, length, -1), coords))
+        back = NO_WAY if oneway else time
+        new.append(draft.street((u, v, time, back, length, -1), coords))
+        turns = copies_of(view.network).open_turns
+        ways = [(w, v, time, NO_WAY) for w in turns.get(u, ())]
+        ways += [(u, w, NO_WAY, back) for w in turns.get(v, ()) if back >= 0]
+        draft.copies |= {draft.street((*way, length, -1), coords) for way in ways}
     return draft.build(attributes=attributes, origins=_origins(view, draft, new, unserved, max_origin_snap_m))
 
 

@@ -125,7 +125,7 @@ def _build(draw: st.DrawFn, tables: ModeTables, open_: np.ndarray, *, closed: bo
         lon=lon, lat=lat, u=np.array(columns[0], np.int32), v=np.array(columns[1], np.int32),
         forward_ms=np.array(columns[2], np.int32), backward_ms=np.array(columns[3], np.int32),
         length_m=np.array(columns[4], float), coords=coords,
-        parent=np.array([old, old, -1][: len(rows)], np.int64),
+        parent=np.array([old, old, -1][: len(rows)], np.int64), copy=np.zeros(len(rows), bool),
         replaced={old: (Segment(0, 0.0, at), Segment(1, at, 1.0))}, origins=origins,
     )  # fmt: skip
 

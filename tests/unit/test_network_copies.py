@@ -215,6 +215,56 @@ def test_a_new_street_is_entered_from_the_copies_too(town: StreetNetwork) -> Non
     assert seconds_to(done.network, done.destinations, 1, 0.5) == pytest.approx(260 * 0.12, abs=0.05)
 
 
+LANE = AddStreet("lane", shapely.LineString([at(200, 200), at(300, 300)]), modes=("street30",))
+"""From X to the middle of N–E."""
+HALF = 50 * 2**0.5
+
+
+@pytest.mark.parametrize(
+    ("sign", "from_w"),
+    [
+        ("no_straight_on", 100 + HALF),  # the sign says nothing about the lane
+        ("only_straight_on", 100 + 200 + 100 * 2**0.5 + HALF),  # on to E, and the lane from its other end
+    ],
+)
+def test_a_new_street_at_a_restricted_junction_is_entered_unless_the_sign_names_another(sign, from_w) -> None:
+    network = build("street30", CROSS, WAYS, relations=[({**AHEAD[0], "restriction": sign}, AHEAD[1])])
+    done = after(network, LANE, shop(250, 250))
+    for way, metres in ((1, from_w), (2, 100 + HALF), (3, 100 + HALF), (4, 100 + HALF)):
+        found = seconds_to(done.network, done.destinations, way, 0.5)
+        assert found == pytest.approx(metres * 0.12, abs=0.05), way
+    for x, y in ((100, 200), (300, 200), (200, 300), (200, 100)):  # and whoever leaves the lane turns freely
+        out = after(network, LANE, shop(x, y))
+        lane = int(np.flatnonzero(out.network.streets["osm_way"] == 0)[0])
+        found = nearest_at(
+            out.network,
+            out.destinations,
+            nearest(out.network, out.destinations),
+            category=0,
+            street=lane,
+            fraction=0.5,
+        )
+        assert found[0][0] / 1000 == pytest.approx((100 + HALF) * 0.12, abs=0.05), (x, y)
+    new = out.network.streets["osm_way"] == 0
+    assert new.sum() == 1 + (sign == "no_straight_on")
+    assert out.network.streets["copy"][new].sum() == new.sum() - 1
+
+
+def test_a_new_street_towards_a_restricted_junction_is_not_entered_there(town: StreetNetwork) -> None:
+    line = shapely.LineString([at(300, 300), at(200, 200)])
+    done = after(town, AddStreet("lane", line, modes=("street30",), oneway=True), shop(250, 250))
+    by_n = 100 + 200 + 100 * 2**0.5 + HALF
+    assert seconds_to(done.network, done.destinations, 1, 0.5) == pytest.approx(by_n * 0.12, abs=0.05)
+
+
+def test_a_street_cut_or_closed_takes_its_new_neighbours_copies_along(town: StreetNetwork) -> None:
+    second = AddStreet("second", shapely.LineString([at(250, 250), at(300, 200)]), modes=("street30",))
+    done = after(town, LANE, second, shop(275, 225))
+    assert seconds_to(done.network, done.destinations, 1, 0.5) == pytest.approx(
+        (100 + HALF * 1.5) * 0.12, abs=0.05
+    )
+
+
 # --- streets open to their own traffic only ---------------------------------------------------------------
 
 OWN = STREET | {"motor_vehicle": "destination"}

@@ -87,6 +87,11 @@ def test_a_steep_piecewise_decay_is_a_step() -> None:
         {"spread_min": 0},
         {"exponent": NAN},
         {"zero_min": NAN},
+        {"zero_min": np.inf},
+        {"half_min": np.inf, "zero_min": np.inf},
+        {"spread_min": np.inf},
+        {"exponent": np.inf},
+        {"exponent": 0},
     ],
 )
 def test_decays_that_make_no_sense_are_refused(wrong: dict) -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from engine.errors import InputError
 from engine.scoring import score_cells
-from engine.sensitivity import _ranks, _unit_mean, ranking_sensitivity, resolution_panel
+from engine.sensitivity import (
+    RankingSensitivity,
+    _ranks,
+    _unit_mean,
+    ranking_sensitivity,
+    resolution_panel,
+    sensitivity_summary,
+)
 
 NAN = float("nan")
 
@@ -137,3 +144,28 @@ def test_figures_that_nobody_knows_are_no_panel() -> None:
     assert list(panel.columns) == ["mode", "category", "figure", "r8", "r9", "spread"]
     assert (known["spread"] == 0).all()
     assert len(panel) == len(known)
+
+
+def test_the_summary_of_a_ranking_by_hand() -> None:
+    """Ten units: the last is the worst tenth; it is firm at 95 % of the variants and not below."""
+    kinds = ["speed", "speed", "speed", "weights", "weights", "without", "without"]
+    variants = pd.DataFrame(
+        {
+            "kind": kinds,
+            "variant": ["a", "b", "c", "d", "e", "shops", "green"],
+            "spearman": [0.9, 0.5, 0.8, NAN, NAN, 0.25, NAN],
+            "score_mean": 50.0,
+        }
+    )
+    share = [0.0] * 8 + [1.0, 0.95]
+    table = pd.DataFrame({"rank": np.arange(1, 11), "worst_decile_share": share})
+    assert sensitivity_summary(RankingSensitivity(table, variants)) == {
+        "units": 10,
+        "speed": {"spearman_lowest": 0.5, "spearman_median": 0.8},
+        "weights": {"spearman_lowest": None, "spearman_median": None},
+        "without": {"shops": 0.25, "green": None},
+        "worst_tenth": 1,
+        "worst_tenth_firm": 2,
+    }
+    less = table.assign(worst_decile_share=[*share[:9], 0.949])
+    assert sensitivity_summary(RankingSensitivity(less, variants))["worst_tenth_firm"] == 1

@@ -714,6 +714,9 @@ class TestGreen:
         )
         assert plan.sites["name"].tolist() == ["École"]
         assert plan.sites["ground"].tolist() == ["schoolyard"]
+        assert plan.sites["street"].tolist() == [-1], "ground lies on no street"
+        assert plan.sites["rank"].tolist() == [1]
+        assert plan.sites["gain"].tolist() == [300.0]
         assert plan.selection.objective == 300.0
         assert plan.figures["residents_served_before"] == 200.0
         assert plan.figures["residents_served_after"] == 500.0

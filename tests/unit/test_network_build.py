@@ -512,6 +512,17 @@ def test_kilometres_by_class_and_missing_attributes() -> None:
     assert report["missing_share"]["maxspeed_kmh"] == pytest.approx(0.75)
     assert (report["km_major"], report["km_limited"]) == (0.1, 0.3)
     assert report["ways_without_class"] == 1
+    odd = extract_of("ABE", [*ways, ("EA", {"highway": "road"})], cell_m=123.4567)
+    network = build_network(odd, ModeProfile.default("street30"))
+    report = quality_report(odd, network)
+    km = network.streets["length_m"] / 1000
+    major = network.streets["major"].to_numpy(bool)
+    assert (report["km_major"], report["km_limited"]) == (
+        round(km[major].sum(), 3),
+        round(km[~major].sum(), 3),
+    )
+    assert report["km_by_class"]["road"] == round(km[network.streets["highway"] == "road"].sum(), 3)
+    assert report["missing_share"]["name"] == round(km[network.streets["name"].isna()].sum() / km.sum(), 4)
 
 
 def test_kilometres_of_streets_are_told_from_the_outlines_of_squares() -> None:

@@ -136,8 +136,9 @@ class TestClosing:
         assert (closed.lon[0], closed.lat[0]) == pytest.approx(tuple(entry))
 
     def test_a_free_street_can_be_closed_and_a_closed_one_cannot(self) -> None:
-        for times in ((0, 0), (0, NO_WAY), (NO_WAY, 0)):
-            assert len(close_streets(StreetView.of(town("A--B", times={"AB": times}).network), [0]).u)
+        for times, parts in (((0, 0), 2), ((0, NO_WAY), 1), ((NO_WAY, 0), 1), ((5, 0), 2)):
+            closed = close_streets(StreetView.of(town("A--B", times={"AB": times}).network), [0])
+            assert len(closed.u) == parts, "open both ways: a dead end from either side"
         with pytest.raises(InputError, match="street 0 of the walk network is closed already"):
             close_streets(StreetView.of(town("A--B", times={"AB": (NO_WAY, NO_WAY)}).network), [0])
 

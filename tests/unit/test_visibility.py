@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 import shapely
 
 from engine.network import visibility
+from engine.network.plaza import open_areas
 from engine.network.visibility import TOUCH_M
+from tests.osm_town import plain_extract
 
 #  4 +-----+     +-----+     a U of two towers on a base, with a pond in the base
 #    |     |     |     |
@@ -177,3 +180,23 @@ def test_ways_along_the_boundary_go_both_ways_round() -> None:
     short = np.where(np.eye(2), 0.0, 1.5)
     visibility._along_boundary(short, np.array([8, 10]), x, y, STARTS)
     assert short[0, 1] == 1.5, "a shorter way stays"
+
+
+def test_rings_of_one_relation_are_one_area_and_closed_ways_are_each_their_own() -> None:
+    """Ways 1 and 5 are plain squares; 2 and 4 are rings of relation 9, 3 and 6 of relation 7; 7 is not closed."""
+    nodes = {n: (n / 1000, n % 3 / 1000) for n in range(1, 30)}
+    of = [0, 9, 7, 9, 0, 7, 0]
+    ways = [([4 * k + 1, 4 * k + 2, 4 * k + 3, 4 * k + 1], {"highway": "pedestrian"}) for k in range(6)]
+    ways.append(([25, 26, 27, 28], {"highway": "pedestrian"}))
+    extract = plain_extract(nodes, ways)
+    extract = replace(extract, ways=extract.ways.assign(area_of=np.array(of, np.int64)))
+    areas = open_areas(extract, np.ones(7, dtype=bool))
+    assert areas.way.tolist() == [0, 4, 2, 1]
+    assert areas.area_start.tolist() == [0, 1, 2, 4, 6]
+    assert np.diff(areas.ring_start).tolist() == [3] * 6
+    rows = np.array([0, 4, 2, 5, 1, 3])
+    assert extract.node_id[areas.nodes].reshape(6, 3).tolist() == [
+        [4 * k + 1, 4 * k + 2, 4 * k + 3] for k in rows
+    ]
+    some = open_areas(extract, np.arange(7) != 1)
+    assert some.way.tolist() == [0, 4, 2, 3]

@@ -14,7 +14,7 @@ from engine.network.access import WayAccess, way_access
 from engine.network.attributes import has_parking, way_attributes
 from engine.network.barrier import arrival_delay_s, closed_nodes
 from engine.network.destination import keep_to_own_traffic, own_traffic
-from engine.network.geodesy import great_circle, hilbert_order
+from engine.network.geodesy import hilbert_order, lengths_between
 from engine.network.junction import OPEN_TURN, Nodes, Streets, cut_at
 from engine.network.plaza import Crossings, is_area_way, plaza_crossings
 from engine.network.profile import ModeProfile
@@ -152,7 +152,7 @@ def _way_lengths(extract: OsmExtract) -> FloatArray:
     size = np.diff(extract.way_offsets)
     way = np.repeat(np.arange(len(size)), size)
     a, b = extract.way_refs[:-1], extract.way_refs[1:]
-    step = great_circle(extract.lon[a], extract.lat[a], extract.lon[b], extract.lat[b])
+    step = lengths_between(extract.lon, extract.lat, a, b)
     same = way[:-1] == way[1:]
     total = np.bincount(way[:-1][same], weights=step[same], minlength=len(size))
     return total.astype(np.float64)
@@ -208,12 +208,17 @@ def _segments(extract: OsmExtract, ways: _Ways, crossings: Crossings) -> Segment
     way = np.repeat(np.arange(len(size), dtype=np.int32), size)
     open_ = ways.access.forward | ways.access.backward
     first = np.flatnonzero((way[:-1] == way[1:]) & open_[way[:-1]]) if len(way) else np.empty(0, np.int64)
-    a = np.concatenate([extract.way_refs[first], crossings.a]).astype(np.int32)
-    b = np.concatenate([extract.way_refs[first + 1], crossings.b]).astype(np.int32)
-    way = np.concatenate([way[first], crossings.way]).astype(np.int32)
+    refs = extract.way_refs.astype(np.int32)
+    a, b, way = (
+        np.concatenate([one, two.astype(np.int32)])
+        for one, two in (
+            (refs[first], crossings.a),
+            (refs[1:][first], crossings.b),
+            (way[first], crossings.way),
+        )
+    )
     kind = np.repeat(np.array([STREET, CROSSING], dtype=np.int8), [len(first), len(crossings.a)])
-    lon, lat = extract.lon, extract.lat
-    length = great_circle(lon[a], lat[a], lon[b], lat[b])
+    length = lengths_between(extract.lon, extract.lat, a, b)
     closed = np.full(len(a), NO_WAY, dtype=np.int32)
     return Segments(a, b, way, ways.group[way] * 2 + kind, kind, length, closed, closed)
 
@@ -228,37 +233,42 @@ def _timed(
     dropped: dict[str, Any],
 ) -> tuple[Segments, FloatArray | None]:
     """Segments with their times in both directions, and the heights of the nodes."""
-    slow = np.ones((2, len(segments.a)))
+    slow: FloatArray | None = None
     height = None
     if elevation is not None and len(segments.a):
         slow, height = _slope(extract, segments, ways, profile, elevation=elevation, dropped=dropped)
     way = segments.way
+    at, waits = _waits(extract, segments, ways, profile)
     times = []
     for side, allowed, speed in (
         (0, ways.access.forward, ways.forward_kmh),
         (1, ways.access.backward, ways.backward_kmh),
     ):
-        ms = segments.length_m * 3600.0 / speed[way] * slow[side]
-        times.append(np.where(allowed[way], np.rint(ms), NO_WAY).astype(np.int32))
-    timed = segments._replace(forward_ms=times[0], backward_ms=times[1])
-    return _with_waits(extract, timed, ways, profile), height
+        ms = segments.length_m * 3600.0
+        ms /= speed[way]
+        if slow is not None:
+            ms *= slow[side]
+        np.rint(ms, out=ms)
+        ms[at] += waits[side]
+        ms[~allowed[way]] = NO_WAY
+        times.append(ms.astype(np.int32))
+    return segments._replace(forward_ms=times[0], backward_ms=times[1]), height
 
 
-def _with_waits(extract: OsmExtract, segments: Segments, ways: _Ways, profile: ModeProfile) -> Segments:
-    """Times with the waits on arrival at signals and before boarding ferries and lifts."""
+def _waits(
+    extract: OsmExtract, segments: Segments, ways: _Ways, profile: ModeProfile
+) -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """[ms] Waits at signals and before boarding ferries and lifts: segments, and their waits along and against."""
     delay = np.zeros(len(extract.node_id))
     at = np.searchsorted(extract.node_id, extract.node_tags.index.to_numpy(np.int64))
     delay[at] = arrival_delay_s(extract.node_tags, profile)
     board = ways.boarding_s[segments.way]
     shore = np.zeros(len(extract.node_id), dtype=bool)
     shore[segments.a[board == 0]] = shore[segments.b[board == 0]] = True
-    forward = delay[segments.b] + np.where(shore[segments.a], board, 0.0)
-    backward = delay[segments.a] + np.where(shore[segments.b], board, 0.0)
-    ahead, back = segments.forward_ms, segments.backward_ms
-    return segments._replace(
-        forward_ms=np.where(ahead >= 0, ahead + np.rint(forward * 1000).astype(np.int32), NO_WAY),
-        backward_ms=np.where(back >= 0, back + np.rint(backward * 1000).astype(np.int32), NO_WAY),
-    )
+    waits = np.flatnonzero((delay[segments.a] > 0) | (delay[segments.b] > 0) | (board > 0))
+    a, b, board = segments.a[waits], segments.b[waits], board[waits]
+    seconds = [delay[head] + np.where(shore[tail], board, 0.0) for tail, head in ((a, b), (b, a))]
+    return waits, np.rint(np.stack(seconds) * 1000)
 
 
 def _slope(
@@ -463,7 +473,7 @@ def _table(
         carried["open_turn"] = streets.kind == OPEN_TURN
     # lines across a square say how to cross it; their number follows its corners, so they weigh on no cell's mean
     carried["origin_ok"] = np.asarray(carried["origin_ok"]) & (streets.kind == STREET)
-    return pd.DataFrame({**own, **carried})
+    return pd.DataFrame({**own, **carried}, copy=False)
 
 
 def _sums(segments: Segments, runs: Chains) -> dict[str, npt.NDArray[Any]]:
@@ -495,10 +505,12 @@ def _geometry(
     start = np.concatenate([[0], np.cumsum(size)])
     offsets = start + np.arange(len(size) + 1)
     nodes = np.empty(int(offsets[-1]), dtype=np.int32)
-    street = np.repeat(np.arange(len(size)), size)
-    take = runs.order[np.repeat(begin - start[:-1], size) + np.arange(start[-1])]
-    nodes[np.arange(start[-1]) + street] = segments.a[take]
+    place = np.arange(start[-1], dtype=np.int32)
+    take = runs.order[np.repeat((begin - start[:-1]).astype(np.int32), size) + place]
+    nodes[place + np.repeat(np.arange(len(size), dtype=np.int32), size)] = segments.a[take]
     if len(size):
         nodes[offsets[1:] - 1] = segments.b[runs.order[begin + size - 1]]
         nodes[offsets[:-1][point]] = nodes[offsets[1:][point] - 1] = streets.u[order][point]
-    return np.column_stack([lon[nodes], lat[nodes]]), offsets.astype(np.int64)
+    coords = np.empty((len(nodes), 2))
+    coords[:, 0], coords[:, 1] = lon[nodes], lat[nodes]
+    return coords, offsets.astype(np.int64)

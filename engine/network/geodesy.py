@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+Index = npt.NDArray[np.integer]
 
 EARTH_RADIUS_M = 6_371_009
 """[m] The sphere on which lengths are measured: the same as OSMnx's, so that lengths agree."""
@@ -29,6 +30,28 @@ def great_circle(lon1: FloatArray, lat1: FloatArray, lon2: FloatArray, lat2: Flo
     half_phi, half_theta = (phi2 - phi1) / 2, np.deg2rad(np.subtract(lon2, lon1)) / 2
     h = np.sin(half_phi) ** 2 + np.cos(phi1) * np.cos(phi2) * np.sin(half_theta) ** 2
     return np.asarray(2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(1.0, h))))
+
+
+_BLOCK = 1 << 14
+"""Pairs measured at a time: what lies between the steps of the formula stays in the cache."""
+
+
+def lengths_between(lon: FloatArray, lat: FloatArray, a: Index, b: Index) -> FloatArray:
+    """
+    [m] Great-circle distance between points named by their rows.
+
+    Parameters
+    ----------
+    lon, lat
+        [deg] Coordinates, shape (points,).
+    a, b
+        Rows of the points, shape (pairs,).
+    """
+    length = np.empty(len(a))
+    for start in range(0, len(a), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        length[part] = great_circle(lon[a[part]], lat[a[part]], lon[b[part]], lat[b[part]])
+    return length
 
 
 def hilbert_order(lon: FloatArray, lat: FloatArray, node_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -72,7 +72,10 @@ FERRY_KMH = 15.0
 """[km/h] A ferry without a duration: harbour ferries sail at about 8 knots."""
 
 _NUMBER = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(km/?h|kmh|kph|kmph|mph|knots)?$")
-_ZONE_NUMBER = re.compile(r"^(?:[a-z]{2}(?:-[a-z]{2,3})?:)?zone:?(?:maxspeed=)?(?:[a-z]{2}:)?(\d+)$")
+_ZONE_NUMBER = re.compile(
+    r"^(?:(?:[a-z]{2}(?:-[a-z]{2,3})?:)?zone:?(?:maxspeed=)?(?:[a-z]{2}:)?|[a-z]{2}(?:-[a-z]{2,3})?:)(\d+)$"
+)
+"""``DE:zone:30``, ``FR:zone30``, and ``FR:30`` as in ``zone:maxspeed`` (OSM wiki, Key:zone:maxspeed)."""
 
 CLASS_LIMIT_KMH = {
     "motorway": 110.0,
@@ -130,7 +133,7 @@ def _one_limit(text: str) -> float:
         return value if value > 0 else float("nan")
     if text in {"none", "unlimited"}:
         return float("inf")
-    if text in {"walk", "walking", "walking pace", "foot"}:
+    if text.rsplit(":", 1)[-1] in {"walk", "walking", "walking pace", "foot"}:
         return WALKING_PACE_KMH
     zone = _ZONE_NUMBER.match(text)
     if zone:

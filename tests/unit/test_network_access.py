@@ -69,6 +69,12 @@ def crossing(mode: str, tags: dict[str, str], *, profile: dict[str, object] | No
         ("walk", {"man_made": "pier"}, "direct", "direct"),
         ("walk", {"highway": "residential", "access": "unknown"}, "direct", "direct"),
         ("walk", {"highway": "footway", "foot": "yes;no"}, "direct", "direct"),
+        ("walk", {"highway": "residential", "junction": "roundabout"}, "direct", "direct"),
+        ("walk", {"highway": "footway", "indoor": "yes", "level": "1"}, "direct", "direct"),
+        ("walk", {"highway": "corridor", "access": "private"}, "round", "round"),
+        ("walk", {"highway": "footway", "conveying": "reversible"}, "slow", "slow"),
+        ("walk", {"highway": "footway", "access": "destination"}, "direct", "direct"),
+        ("walk", {"highway": "residential", "motor_vehicle": "private"}, "direct", "direct"),
         ("bike", {"highway": "cycleway"}, "direct", "direct"),
         ("bike", {"highway": "footway"}, "slow", "slow"),
         ("bike", {"highway": "footway", "bicycle": "yes"}, "direct", "direct"),
@@ -118,6 +124,45 @@ def crossing(mode: str, tags: dict[str, str], *, profile: dict[str, object] | No
         ("bike", {"highway": "busway"}, "round", "round"),
         ("bike", {"highway": "busway", "bicycle": "yes"}, "direct", "direct"),
         ("bike", {"highway": "busway", "cycleway": "share_busway"}, "direct", "direct"),
+        (
+            "bike",
+            {"highway": "residential", "oneway": "yes", "cycleway:left": "opposite_share_busway"},
+            "direct",
+            "direct",
+        ),
+        (
+            "bike",
+            {"highway": "residential", "oneway": "yes", "cycleway:both": "opposite_lane"},
+            "direct",
+            "direct",
+        ),
+        (
+            "bike",
+            {
+                "highway": "residential",
+                "oneway": "yes",
+                "cycleway:left": "track",
+                "cycleway:left:oneway": "no",
+            },
+            "direct",
+            "direct",
+        ),
+        ("bike", {"highway": "residential", "oneway": "yes", "cycleway:left": "track"}, "direct", "round"),
+        ("bike", {"highway": "residential", "oneway:bicycle": "-1"}, "round", "direct"),
+        ("bike", {"highway": "residential", "oneway": "yes", "oneway:bus": "no"}, "direct", "round"),
+        ("bike", {"highway": "residential", "oneway": "yes", "busway": "opposite_lane"}, "direct", "round"),
+        (
+            "bike",
+            {"highway": "residential", "junction": "roundabout", "oneway:bicycle": "no"},
+            "direct",
+            "direct",
+        ),
+        ("bike", {"highway": "service", "access": "no", "psv": "yes", "bicycle": "yes"}, "direct", "direct"),
+        ("bike", {"highway": "service", "access": "no", "psv": "yes"}, "round", "round"),
+        ("bike", {"highway": "path", "foot": "designated"}, "slow", "slow"),
+        ("bike", {"highway": "path", "foot": "designated", "bicycle": "designated"}, "direct", "direct"),
+        ("bike", {"highway": "residential", "access": "destination"}, "direct", "direct"),
+        ("bike", {"highway": "pedestrian", "foot": "no"}, "round", "round"),
         ("bike", {"highway": "bridleway"}, "round", "round"),
         ("bike", {"highway": "pedestrian"}, "slow", "slow"),
         ("street30", {"highway": "residential"}, "direct", "direct"),
@@ -129,6 +174,22 @@ def crossing(mode: str, tags: dict[str, str], *, profile: dict[str, object] | No
         ("street30", {"highway": "residential", "motor_vehicle": "destination"}, "round", "round"),
         ("street30", {"highway": "residential", "motor_vehicle": "private"}, "round", "round"),
         ("street30", {"highway": "residential", "access": "no", "motorcar": "yes"}, "direct", "direct"),
+        ("street30", {"highway": "residential", "vehicle": "no", "motor_vehicle": "yes"}, "direct", "direct"),
+        ("street30", {"highway": "residential", "motor_vehicle": "yes", "motorcar": "no"}, "round", "round"),
+        ("street30", {"highway": "residential", "foot": "no", "bicycle": "no"}, "direct", "direct"),
+        (
+            "street30",
+            {"highway": "residential", "oneway": "yes", "oneway:bicycle": "no"},
+            "direct",
+            "round",
+        ),
+        (
+            "street30",
+            {"highway": "residential", "oneway": "yes", "oneway:motor_vehicle": "no"},
+            "direct",
+            "direct",
+        ),
+        ("street30", {"highway": "residential", "junction": "circular"}, "direct", "round"),
         ("street30", {"highway": "pedestrian"}, "round", "round"),
         ("street30", {"highway": "pedestrian", "access": "yes"}, "round", "round"),
         ("street30", {"highway": "footway", "motor_vehicle": "yes"}, "round", "round"),
@@ -139,6 +200,30 @@ def crossing(mode: str, tags: dict[str, str], *, profile: dict[str, object] | No
 )
 def test_access_and_direction(mode: str, tags: dict[str, str], there: str, back: str) -> None:
     assert crossing(mode, tags) == (there, back)
+
+
+@pytest.mark.parametrize("mode", ["walk", "bike", "street30"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("no", "private", "customers", "delivery", "agricultural", "forestry", "military", "residents"),
+        *("permit", "emergency", "employees", "permit;private", "psv", "restricted"),
+    ],
+)
+def test_who_needs_leave_or_an_errand_is_not_everybody(mode: str, value: str) -> None:
+    assert crossing(mode, {"highway": "residential", "access": value}) == ("round", "round")
+    key = {"walk": "foot", "bike": "bicycle", "street30": "motor_vehicle"}[mode]
+    assert crossing(mode, {"highway": "residential", "access": value, key: "yes"}) == ("direct", "direct")
+    assert crossing(mode, {"highway": "residential", "access": "yes", key: value}) == ("round", "round")
+
+
+@pytest.mark.parametrize(
+    ("mode", "key"), [("walk", "foot"), ("walk", "access"), ("bike", "bicycle"), ("bike", "vehicle")]
+)
+def test_conditional_access_binds_each_mode_by_its_own_keys(mode: str, key: str) -> None:
+    tags = {"highway": "residential", f"{key}:conditional": "no @ (Mo-Fr 09:00-12:00)"}
+    assert crossing(mode, tags) == ("round", "round")
+    assert crossing(mode, tags, profile={"moment": "Sa 10:00"}) == ("direct", "direct")
 
 
 @pytest.mark.parametrize(
@@ -248,6 +333,8 @@ def test_barriers(mode: str, node: dict[str, str], passes: bool) -> None:
         ({"highway": "footway", "wheelchair": "no"}, "round"),
         ({"highway": "footway", "surface": "gravel", "wheelchair": "yes"}, "direct"),
         ({"highway": "footway", "smoothness": "very_bad"}, "round"),
+        ({"highway": "footway", "conveying": "reversible"}, "round"),
+        ({"highway": "footway", "conveying": "no"}, "direct"),
     ],
 )
 def test_wheelchairs(tags: dict[str, str], expected: str) -> None:

@@ -26,13 +26,17 @@ MPH = 1.609344
         ("50 km/h", 50.0),
         ("30 mph", 30 * MPH),
         ("30mph", 30 * MPH),
+        ("40 kmh", 40.0),
+        ("40 kph", 40.0),
+        ("FR:walk", 7.0),
+        ("FR:living_street", 20.0),
         ("6 knots", 6 * 1.852),
         ("walk", 7.0),
         ("none", math.inf),
         ("FR:urban", 50.0),
         ("FR:rural", 80.0),
         ("FR:zone30", 30.0),
-        ("FR:30", math.nan),
+        ("FR:30", 30.0),
         ("DE:zone:30", 30.0),
         ("DE:zone30", 30.0),
         ("BE-VLG:zone30", 30.0),
@@ -111,6 +115,14 @@ def direct(mode: str, tags: dict[str, str], *, profile: dict[str, object] | None
         ("street30", {"highway": "primary", "maxspeed": "70"}, 70.0),
         ("street30", {"highway": "trunk", "maxspeed": "FR:urban"}, 50.0),
         ("street30", {"highway": "motorway", "oneway": "no", "maxspeed": "30 mph"}, 48.3),
+        ("street30", {"highway": "residential", "maxspeed": "FR:zone30"}, 30.0),
+        ("street30", {"highway": "primary", "maxspeed": "FR:zone30"}, 30.0),
+        ("street30", {"highway": "residential", "maxspeed": "walk"}, 7.0),
+        ("street30", {"highway": "primary", "zone:maxspeed": "FR:30"}, 30.0),
+        ("street30", {"highway": "primary", "source:maxspeed": "FR:zone30"}, 30.0),
+        ("street30", {"highway": "primary", "maxspeed:type": "FR:urban"}, 50.0),
+        ("street30", {"highway": "primary", "maxspeed": "20 knots"}, 37.0),
+        ("street30", {"highway": "residential", "maxspeed": "10 mph"}, 16.1),
         ("street30", {"highway": "living_street"}, 20.0),
         ("street30", {"highway": "service"}, 20.0),
     ],
@@ -247,6 +259,32 @@ def stress(tags: dict[str, str], **profile: object) -> tuple[int, str]:
 )
 def test_level_of_traffic_stress(tags: dict[str, str], lts: int, rule: str) -> None:
     assert stress(tags) == (lts, rule)
+
+
+def test_every_table_of_stress_is_reached_and_never_falls_with_the_limit() -> None:
+    kinds = {"": {}, "lane": {"cycleway": "lane"}, "narrow": {"cycleway": "lane", "cycleway:width": "1.2"},
+             "parked": {"cycleway": "lane", "parking:right": "lane"}}  # fmt: skip
+    ways, rules = [], set()
+    for highway in ("residential", "unclassified", "tertiary", "secondary", "primary"):
+        for more in kinds.values():
+            for lanes in ("1", "2", "4", "6"):
+                ways += [
+                    ("AB", {"highway": highway, "maxspeed": limit, "lanes": lanes, **more})
+                    for limit in ("20", "30", "40", "50", "60", "70", "80")
+                ]
+    network = build("bike", LINE, [*ways, ("BE", {"highway": "unclassified"})])
+    level = network.streets.set_index("osm_way")["lts"]
+    rules = set(network.streets["lts_rule"])
+    for first in range(1, len(ways) + 1, 7):
+        rising = level.loc[first : first + 6].tolist()
+        assert len(rising) == 7 and rising == sorted(rising), ways[first - 1]
+        assert rising[0] >= 1 and rising[-1] <= 4
+    one, two, three = "1 lane a direction", "2 lanes a direction", "3 lanes or more"
+    for name in (one, two, three):
+        for kind in ("bike lane, ", "narrow bike lane, ", "bike lane beside parking, "):
+            assert kind + name in rules
+    for name in ("unlaned", one, two, three):
+        assert any(rule.startswith(f"mixed traffic, {name}, ") for rule in rules)
 
 
 def test_thirty_lowers_stress_except_on_major_roads() -> None:

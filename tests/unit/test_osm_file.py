@@ -311,6 +311,10 @@ def test_truncated_xml_never_passes(tmp_path: Path, town: Path) -> None:
     ("name", "content", "match"),
     [
         ("empty.osm.pbf", b"", "is empty"),
+        ("empty.osm", b"", "is empty"),
+        ("blank.osm", b" \n\t\n", "no OSM file"),
+        ("empty.osm.gz", gzip.compress(b""), "damaged or cut short"),
+        ("empty.osm.bz2", bz2.compress(b""), "damaged or cut short"),
         ("zeros.osm.pbf", bytes(4096), "no OSM file"),
         ("text.osm", b"hello", "no OSM file"),
         ("page.osm.pbf", b"<!DOCTYPE html><html><body>404</body></html>", "no OSM file"),
@@ -336,6 +340,12 @@ def test_truncated_xml_never_passes(tmp_path: Path, town: Path) -> None:
 )
 def test_what_is_no_osm_file_is_refused(tmp_path: Path, name: str, content: bytes, match: str) -> None:
     refused(tmp_path / name, content, match=match)
+
+
+def test_a_pbf_of_a_header_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "none.osm.pbf"
+    osmium.SimpleWriter(str(path)).close()
+    refused(path, path.read_bytes(), match="no node, way or relation")
 
 
 def test_absent_files_and_folders(tmp_path: Path) -> None:

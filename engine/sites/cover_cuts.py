@@ -11,6 +11,7 @@ on its tolerances.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -58,21 +59,24 @@ class Prices(NamedTuple):
     """For each three, shape (cuts,)."""
 
 
-class Tightened(NamedTuple):
-    """The bound in whole weights, and what it took."""
+class Relaxed(NamedTuple):
+    """A linear relaxation: what it proves, and where it would build."""
 
     bound: float
-    rounds: int
+    """[weight] Never below the optimum, but for rounding of sums."""
+    share: FloatArray
+    """Share of each candidate that is opened, shape (candidates,)."""
     cuts: int
+    """Cuts that it holds."""
 
 
-def cut_bound(cover: Cover, count: int, *, most: int, target: float = 0.0) -> Tightened:
+def relaxations(cover: Cover, count: int, *, most: int) -> Iterator[Relaxed]:
     """
-    Bound maximal covering by its linear relaxation with cuts of three demands.
+    Solve the linear relaxation of maximal covering, then again and again with cuts of three demands.
 
-    Rounds of solving and of separation: cuts that the solution breaks join, those without a price leave. Conflicts
-    between candidates are left out, and with them candidates that cover no more than another does: what the problem
-    without them cannot exceed, the problem with them cannot either.
+    Cuts that a solution breaks join, those without a price leave. Conflicts between candidates are left out, and with
+    them candidates that cover no more than another does: what the problem without them cannot exceed, the problem with
+    them cannot either.
 
     Parameters
     ----------
@@ -81,53 +85,53 @@ def cut_bound(cover: Cover, count: int, *, most: int, target: float = 0.0) -> Ti
     count
         Sites at most.
     most
-        Rounds at most.
-    target
-        [weight] Stop when the bound is at most this.
+        Relaxations at most; the first has no cuts.
 
-    Returns
-    -------
-    Tightened
-        ``bound`` is never below the optimum, but for rounding of sums; infinite where the problem is too large to pay
-        (`MAX_PAIRS`, `MAX_ENTRIES`) or HiGHS gives up.
+    Yields
+    ------
+    Relaxed
+        Nothing where the problem is too large to pay (`MAX_PAIRS`, `MAX_ENTRIES`). The last is the one that no cut is
+        broken by, or that lowered the bound by less than `PROGRESS`; HiGHS giving up ends it as well.
 
     Notes
     -----
-    A round costs one linear program, and a separation of at most `NEAR` squared a demand.
+    A relaxation costs one linear program, and a separation of at most `NEAR` squared a demand; it is solved when it is
+    asked for.
 
     References
     ----------
     Chvátal (1973) Edmonds polytopes and a hierarchy of combinatorial problems. Balas & Ng (1989) On the set covering
     polytope: I. All the facets with coefficients in {0, 1, 2}. Mathematical Programming 43, 57–69.
     """
-    lowest, rounds, three = np.inf, 0, np.empty((0, 3), np.int64)
     pairs = int((np.diff(cover.col_ptr) ** 2).sum())
     if not pairs or pairs > MAX_PAIRS or not count or not most:
-        return Tightened(lowest, rounds, 0)
-    table = widest(cover)
+        return
+    rows = widest(cover)
+    table = _rows(cover, rows)
     if table.nnz > MAX_ENTRIES:
-        return Tightened(lowest, rounds, 0)
+        return
     columns = sp.csc_array(table)
     columns.sort_indices()
     by_site, by_demand = (table.indptr, table.indices), (columns.indptr, columns.indices)
-    while rounds < most:
+    lowest, three = np.inf, np.empty((0, 3), np.int64)
+    for _ in range(most):
         cuts = cuts_of(table, three)
         solved = _relaxation(table, cuts, cover.weight, count)
         if solved is None:
-            break
+            return
         prices, open_ = solved
-        rounds += 1
         bound = priced(table, cuts, cover.weight, count, prices)
-        better = bound < lowest * (1 - PROGRESS)
-        lowest = min(lowest, bound)
-        if lowest <= target or not better:
-            break
+        share = np.zeros(len(cover.row_ptr) - 1)
+        share[rows] = open_
+        yield Relaxed(bound, share, len(three))
+        if bound >= lowest * (1 - PROGRESS):
+            return
+        lowest = bound
         known = three[prices.cut > 0]
         fresh = _fresh(known, violated(by_site, by_demand, cover.weight, open_))
         if not len(fresh):
-            break
+            return
         three = np.concatenate([known, fresh])
-    return Tightened(float(lowest), rounds, len(three))
 
 
 def priced(table: sp.csr_array, cuts: Cuts, weight: FloatArray, count: int, prices: Prices) -> float:
@@ -174,18 +178,24 @@ def _relaxation(
     return Prices(price[:m], price[m : m + k]), np.asarray(found.x[:n], np.float64)
 
 
-def widest(cover: Cover) -> sp.csr_array:
+def widest(cover: Cover) -> IntArray:
     """Candidates that cover more than, or something else than, any other; of equal ones the first."""
-    n, m = len(cover.row_ptr) - 1, len(cover.weight)
-    table = sp.csr_array((np.ones(len(cover.row), np.float64), cover.row, cover.row_ptr), shape=(n, m))
+    table = _rows(cover, np.arange(len(cover.row_ptr) - 1))
     shared = sp.coo_array(table @ table.T)
     size = np.diff(cover.row_ptr)
     small, large = shared.row, shared.col
     inside = (shared.data == size[small]) & (small != large)
     inside &= (size[large] > size[small]) | (large < small)
-    keep = np.ones(n, np.bool_)
+    keep = np.ones(len(size), np.bool_)
     keep[small[inside]] = False
-    result = sp.csr_array(table[np.flatnonzero(keep)])
+    return np.flatnonzero(keep)
+
+
+def _rows(cover: Cover, candidates: IntArray) -> sp.csr_array:
+    """What some candidates cover, 1.0 where they do, shape (candidates, demand)."""
+    shape = (len(cover.row_ptr) - 1, len(cover.weight))
+    table = sp.csr_array((np.ones(len(cover.row)), cover.row, cover.row_ptr), shape=shape)
+    result = sp.csr_array(table[candidates])
     result.sort_indices()
     return result
 

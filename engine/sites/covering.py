@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from engine.errors import InputError
 from engine.sites import cover_kernel as kernel
-from engine.sites.cover_cuts import cut_bound
+from engine.sites.cover_cuts import relaxations
 from engine.sites.exact import TOLERANCE, branch
 from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
 
@@ -21,8 +22,12 @@ WHOLE = float(2**51)
 
 LIGHT_TOUCH = 1000.0
 """Entries that a site touches when it comes or goes, up to which all rounds are searched."""
+LIKELY = 0.4
+"""Share of a site that a linear relaxation opens, above which the search begins with it."""
+FIRST, THEN = 30, 3
+"""The rounds of the search are divided by this before the first bound, and after each linear relaxation."""
 HARD_GAP = 0.01
-"""Where the proven gap stays above this share, three times as many rounds are searched, and the bound gets cuts."""
+"""Where the proven gap stays above this share, relaxations get cuts, or three times as many rounds are searched."""
 
 
 class Reduced(NamedTuple):
@@ -37,6 +42,8 @@ class Reduced(NamedTuple):
     """[demand] Value of one whole weight."""
     baseline: float
     """[demand] Covered by the locked sites."""
+    column: IntArray
+    """Column of `cover` that each original demand went into, -1 where it is decided."""
 
 
 def maximal_covering(
@@ -52,8 +59,8 @@ def maximal_covering(
     Choose sites that cover as much demand as possible, and prove how far from the best they can be.
 
     Demand counts once, however many sites cover it (Church & ReVelle 1974). Greedy at once, then exchange
-    search with perturbations, then a Lagrangian bound. Fewer than `count` sites come back where nothing more
-    would be covered.
+    search with perturbations, a Lagrangian bound, and linear relaxations that begin the search anew. Fewer than
+    `count` sites come back where nothing more would be covered.
 
     Parameters
     ----------
@@ -104,10 +111,10 @@ def maximal_covering(
     fixed = check_locked(locked, matrix.shape[0])
     forbidden = symmetric(conflicts, matrix.shape[0])
     reduced = reduce_problem(matrix, weight, fixed, forbidden)
-    found, greedy, rounds, bound, steps, envelope, cuts = _searched(reduced, count, effort)
+    found, greedy, rounds, bound, steps, envelope, relaxations_, cuts = _searched(reduced, count, effort)
     method = "greedy, exchange search with perturbations; Lagrangian bound"
-    if cuts:
-        method += "; cuts of three demands (HiGHS)"
+    if relaxations_:
+        method += "; linear relaxation" + (" with cuts of three demands" if cuts else "") + " (HiGHS)"
     value = _value(reduced, found) * reduced.unit
     if effort.exact_nodes and bound > value * (1 + max(effort.gap_target, TOLERANCE)):
         exact = branch(reduced.cover, count, nodes=effort.exact_nodes)
@@ -135,6 +142,7 @@ def maximal_covering(
             "greedy": reduced.baseline + greedy * reduced.unit,
             "rounds": int(rounds),
             "bound_steps": steps,
+            "relaxations": relaxations_,
             "cuts": cuts,
         },
         envelope=envelope,
@@ -230,12 +238,15 @@ def reduce_problem(
     first = np.unique(group[group >= 0], return_index=True)[1]
     part = sp.csr_array(part[:, np.flatnonzero(group >= 0)[first]])
     unit = float(merged.sum()) / WHOLE or 1.0
+    column = np.full(coverage.shape[1], -1, np.int64)
+    column[live] = group
     return Reduced(
         make_cover(part, np.round(merged / unit), hits),
         candidate.astype(np.int64),
         conflict_cliques(hits),
         unit,
         float(demand[covered].sum()),
+        column,
     )
 
 
@@ -309,52 +320,73 @@ class _Searched(NamedTuple):
     steps: int
     envelope: FloatArray
     """[demand] Bound on the value of 0, 1, 2 … new sites."""
+    relaxations: int
+    """Linear relaxations solved."""
     cuts: int
-    """Cuts in the last relaxation; 0 where none were needed."""
+    """Cuts in the last of them; 0 where none were needed."""
 
 
 def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
     """
     Search and bound by turns.
 
-    A thirtieth of the rounds; all of them where that is not proven; three times as many where the gap is more than
-    `HARD_GAP`, and cuts where it is still.
+    A thirtieth of the rounds and the Lagrangian bound; where that is not proven, linear relaxations, each of which
+    gives a start to the search, and cuts as long as the gap is more than `HARD_GAP`. Where relaxations do not pay, all
+    of the rounds, and three times as many where the gap is still more than that.
     """
-    cover, total = reduced.cover, float(reduced.cover.weight.sum())
-    found, _, _, _ = kernel.search(cover, np.empty(0, np.int64), count, 0, np.uint64(effort.seed), np.inf)
+    cover, total, base = reduced.cover, float(reduced.cover.weight.sum()), reduced.baseline / reduced.unit
     if count == 0 or not len(cover.weight):
         whole = np.full(count + 1, reduced.baseline + total * reduced.unit)
-        return _Searched(found, 0.0, 0, 0.0, 0, whole, 0)
+        return _Searched(np.empty(0, np.int64), 0.0, 0, 0.0, 0, whole, 0, 0)
     slack = 1e-12 * WHOLE + 0.5 * len(cover.weight)  # rounding of weights to whole ones and of sums of prices
-    price, bound, greedy, done, steps, cuts = cover.weight / 2, total, 0.0, 0, 0, 0
-    base = reduced.baseline / reduced.unit
-    envelope = np.full(1, total)
-    most = _rounds(cover, effort)
-    for stage, rounds in enumerate((min(effort.restarts // 30, most), most, 3 * most)):
-        seed = np.uint64(effort.seed + stage)
-        found, first, value, turns = kernel.search(
-            cover, found if stage else found[:0], count, rounds, seed, bound
+    most, relaxed, cuts = _rounds(cover, effort), 0, 0
+    first, seed = min(effort.restarts // FIRST, most), itertools.count(effort.seed)
+
+    def search(start: IntArray, rounds: int, enough: float) -> tuple[IntArray, float, float, int]:
+        return kernel.search(cover, start, count, rounds, np.uint64(next(seed)), enough)  # type: ignore[no-any-return]
+
+    def priced(start: FloatArray, value: float) -> tuple[float, FloatArray, int]:
+        steps, target = effort.bound_steps, effort.gap_target
+        lowest, price, took = kernel.lagrangian(cover, reduced.clique, count, steps, value, target, start)
+        return lowest + slack, price, int(took)
+
+    def proven(share: float) -> bool:
+        return bool(bound + base <= (value + base) * (1 + max(effort.gap_target, share) + 1e-12))
+
+    found, greedy, value, done = search(np.empty(0, np.int64), first, total)
+    bound, price, steps = priced(cover.weight / 2, value)
+    rest, tops = kernel.worths(cover, reduced.clique, price)
+    envelope = np.minimum(rest + slack + np.concatenate([[0.0], np.cumsum(tops)]), total)
+    bound = min(bound, total)
+    for relaxation in relaxations(cover, count, most=0 if proven(0.0) else effort.cut_rounds):
+        relaxed, cuts, bound = relaxed + 1, relaxation.cuts, min(bound, relaxation.bound + slack)
+        tried, _, reached, turns = search(likely(relaxation.share), most // THEN, bound)
+        found, value, done = (
+            (tried, reached, done + turns) if reached > value else (found, value, done + turns)
         )
-        done += int(turns)
-        greedy = greedy if stage else first
-        lowest, price, took = kernel.lagrangian(
-            cover, reduced.clique, count, effort.bound_steps, value, effort.gap_target, price
-        )
-        steps += int(took)
-        rest, tops = kernel.worths(cover, reduced.clique, price)
-        lines = np.minimum(rest + slack + np.concatenate([[0.0], np.cumsum(tops)]), total)
-        envelope = lines if stage == 0 else np.minimum(envelope, lines)
-        bound = min(bound, lowest + slack)
-        enough = max(effort.gap_target, 0.0 if stage == 0 else HARD_GAP)
-        if bound + base <= (value + base) * (1 + enough + 1e-12):
+        if proven(HARD_GAP):
             break
-    else:
-        target = (value + base) * (1 + max(effort.gap_target, HARD_GAP)) - base - slack
-        tightened = cut_bound(cover, count, most=effort.cut_rounds, target=target)
-        bound, cuts = min(bound, tightened.bound + slack), tightened.cuts
-    return _Searched(
-        found, greedy, done, bound * reduced.unit, steps, reduced.baseline + envelope * reduced.unit, cuts
-    )
+    for rounds, enough in ((most, 0.0), (3 * most, HARD_GAP)):
+        if relaxed or proven(enough):
+            break
+        found, _, value, turns = search(found, rounds, bound)
+        lower, price, took = priced(price, value)
+        bound, done, steps = min(bound, lower), done + turns, steps + took
+    base_envelope = reduced.baseline + envelope * reduced.unit
+    return _Searched(found, greedy, int(done), bound * reduced.unit, steps, base_envelope, relaxed, cuts)
+
+
+def likely(share: FloatArray) -> IntArray:
+    """
+    Candidates that a relaxation opens by more than `LIKELY`, the widest open first.
+
+    Examples
+    --------
+    >>> likely(np.array([0.5, 0.0, 1.0, 0.4])).tolist()
+    [2, 0]
+    """
+    start = np.flatnonzero(share > LIKELY)
+    return start[np.argsort(-share[start], kind="stable")]
 
 
 def _rounds(cover: kernel.Cover, effort: Effort) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +11,23 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from engine.errors import InputError
-from engine.sites.covering import as_coverage, building_order, maximal_covering
+from engine.sites import cover_kernel as kernel
+from engine.sites.covering import (
+    FIRST,
+    WHOLE,
+    as_coverage,
+    covered_demand,
+    maximal_covering,
+    reduce_problem,
+    symmetric,
+)
 from engine.sites.selection import Effort, FloatArray, IntArray
 
 _NOTHING = 1e-100
 """Best known value up to which a scenario has nothing to lose: shares of it would overflow."""
+
+LATER = 10
+"""After the first mixture of scenarios, each of the others takes this part of its rounds and steps."""
 
 
 class CoverScenario(NamedTuple):
@@ -108,32 +120,22 @@ def least_regret(
         maximal_covering(t, w, count=count, locked=locked, conflicts=conflicts, effort=effort)
         for t, w in zip(tables, weights, strict=True)
     ]
-    effort = effort or Effort()
-    quick = replace(effort, restarts=effort.restarts // 10, cut_rounds=0)  # many problems, each near the last
-    sets = [found.chosen for found in alone]
     fixed = alone[0].locked
-
-    def served(chosen: IntArray) -> FloatArray:
-        return np.array(
-            [building_order(t, w, fixed, chosen)[1][-1] for t, w in zip(tables, weights, strict=True)]
-        )
-
-    values = [served(chosen) for chosen in sets]
+    sets = [found.chosen for found in alone]
+    values = [_served(tables, weights, np.append(fixed, chosen)) for chosen in sets]
     best = np.max(values, axis=0)
-    alpha = np.full(len(tables), 1 / len(tables))
-    merged = sp.csr_array(sp.hstack(tables, format="csr"))
     bound = 0.0
-    for _ in range(rounds if len(tables) > 1 else 0):
-        mixed = np.concatenate(
-            [w * (a / b if b > _NOTHING else 0.0) for w, a, b in zip(weights, alpha, best, strict=True)]
-        )
-        found = maximal_covering(merged, mixed, count=count, locked=locked, conflicts=conflicts, effort=quick)
-        sets.append(found.chosen)
-        values.append(served(found.chosen))
-        bound = max(bound, float(alpha[best > _NOTHING].sum()) - found.bound)
-        loss = _regret(values[-1], best)
-        alpha = alpha * np.exp(5.0 * loss / max(float(loss.max()), 1e-12))
-        alpha /= alpha.sum()
+    if len(tables) > 1:
+        mixtures = _Mixtures(tables, weights, best, fixed, conflicts, count, effort or Effort())
+        alpha = np.full(len(tables), 1 / len(tables))
+        for _ in range(rounds):
+            chosen, top = mixtures.solve(alpha)
+            sets.append(chosen)
+            values.append(_served(tables, weights, np.append(fixed, chosen)))
+            bound = max(bound, float(alpha[best > _NOTHING].sum()) - top)
+            loss = _regret(values[-1], best)
+            alpha = alpha * np.exp(5.0 * loss / max(float(loss.max()), 1e-12))
+            alpha /= alpha.sum()
     regrets = [_regret(value, best) for value in values]
     pick = int(np.argmin([float(r.max()) for r in regrets]))
     return RobustSelection(
@@ -144,6 +146,72 @@ def least_regret(
         worst_regret=float(regrets[pick].max()),
         regret_bound=min(bound, float(regrets[pick].max())),
     )
+
+
+class _Mixtures:
+    """
+    Covering problems of weighted sums of scenarios, solved one after another, each from the last set and prices.
+
+    Only the weights of the demand change from one to the next, and little: the problem is reduced once, and a few
+    rounds of search and steps of the bound follow the change.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[sp.csr_array],
+        weights: Sequence[FloatArray],
+        best: FloatArray,
+        locked: IntArray,
+        conflicts: sp.sparray | sp.spmatrix | None,
+        count: int,
+        effort: Effort,
+    ) -> None:
+        shares = [w / b if b > _NOTHING else np.zeros(len(w)) for w, b in zip(weights, best, strict=True)]
+        merged = as_coverage(sp.hstack(tables, format="csr"))
+        hits = symmetric(conflicts, merged.shape[0])
+        self._reduced = reduce_problem(merged, np.concatenate(shares), locked, hits)
+        n, ends = len(self._reduced.cover.weight), np.cumsum([len(w) for w in weights])[:-1]
+        columns = np.split(self._reduced.column, ends)
+        self._weight = np.array(
+            [
+                np.bincount(c[c >= 0], weights=s[c >= 0], minlength=n)
+                for c, s in zip(columns, shares, strict=True)
+            ]
+        ).reshape(len(weights), n)
+        before = _served(tables, weights, locked)
+        self._baseline = np.divide(before, best, out=np.zeros(len(best)), where=best > _NOTHING)
+        self._count, self._effort, self._turn = count, effort, 0
+        self._found = np.empty(0, np.int64)
+        self._price_share = np.full(n, 0.5)
+
+    def solve(self, alpha: FloatArray) -> tuple[IntArray, float]:
+        """Rows of a good set for the weights ``alpha`` of the scenarios, and what no set's weighted sum exceeds."""
+        mixed, n = alpha @ self._weight, self._weight.shape[1]
+        if not self._count or not n:
+            return self._found, float(alpha @ self._baseline)
+        unit = float(mixed.sum()) / WHOLE or 1.0
+        cover = self._reduced.cover._replace(weight=np.round(mixed / unit))
+        seed, part = np.uint64(self._effort.seed + self._turn), LATER if self._turn else 1
+        turns, steps = self._effort.restarts // FIRST // part, self._effort.bound_steps // part
+        self._found, _, value, _ = kernel.search(cover, self._found, self._count, turns, seed, np.inf)
+        lowest, price, _ = kernel.lagrangian(
+            cover,
+            self._reduced.clique,
+            self._count,
+            max(steps, 1),
+            value,
+            0.0,
+            self._price_share * cover.weight,
+        )
+        self._price_share = np.divide(price, cover.weight, out=np.full(n, 0.5), where=cover.weight > 0)
+        self._turn += 1
+        top = min(lowest + 1e-12 * WHOLE + 0.5 * n, float(cover.weight.sum()) + 0.5 * n) * unit
+        return self._reduced.candidate[self._found], float(alpha @ self._baseline) + top
+
+
+def _served(tables: Sequence[sp.csr_array], weights: Sequence[FloatArray], sites: IntArray) -> FloatArray:
+    """[demand] Served in each scenario by some sites, shape (scenarios,)."""
+    return np.array([w[covered_demand(t, sites)].sum() for t, w in zip(tables, weights, strict=True)])
 
 
 def _regret(value: FloatArray, best: FloatArray) -> FloatArray:

@@ -20,13 +20,14 @@ class Effort:
     Attributes
     ----------
     restarts
-        Rounds of the local search at most: each opens a part of the best set and closes it again. Maximal covering
-        takes three times as many where the gap stays above 1 %, the p-median a three-hundredth.
+        Rounds of the local search: each opens a part of the best set and closes it again. Maximal covering takes a
+        third of them from each linear relaxation; where those do not pay, all, and three times as many where the gap
+        stays above 1 %. The p-median takes a three-hundredth.
     bound_steps
         Steps of the Lagrangian bound.
     cut_rounds
-        Linear programs with cuts at most, where the gap is above 1 % without (`engine.sites.cover_cuts`); 0 leaves them
-        out. Read by maximal covering alone.
+        Linear relaxations at most: the first where the Lagrangian bound leaves a gap, further ones with cuts where it
+        is above 1 % still (`engine.sites.cover_cuts`); 0 leaves them out. Read by maximal covering alone.
     exact_nodes
         Nodes of the exact search at the end, which only small problems get (`engine.sites.exact`); 0 leaves it out.
         Read by maximal covering alone.

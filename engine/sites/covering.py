@@ -26,8 +26,10 @@ LIKELY = 0.4
 """Share of a site that a linear relaxation opens, above which the search begins with it."""
 FIRST, THEN = 30, 3
 """The rounds of the search are divided by this before the first bound, and after each linear relaxation."""
+CLOSE_GAP = 0.005
+"""Where the proven gap stays above this share after the plain relaxation, one with cuts follows."""
 HARD_GAP = 0.01
-"""Where the proven gap stays above this share, relaxations get cuts, or three times as many rounds are searched."""
+"""Where it stays above this, further cuts follow, or without relaxations three times as many rounds of search."""
 
 
 class Reduced(NamedTuple):
@@ -331,8 +333,8 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
     Search and bound by turns.
 
     A thirtieth of the rounds and the Lagrangian bound; where that is not proven, linear relaxations, each of which
-    gives a start to the search, and cuts as long as the gap is more than `HARD_GAP`. Where relaxations do not pay, all
-    of the rounds, and three times as many where the gap is still more than that.
+    gives a start to the search, and cuts: once above `CLOSE_GAP`, again as long as the gap is more than `HARD_GAP`.
+    Where relaxations do not pay, all of the rounds, and three times as many where the gap is still more than that.
     """
     cover, total, base = reduced.cover, float(reduced.cover.weight.sum()), reduced.baseline / reduced.unit
     if count == 0 or not len(cover.weight):
@@ -364,7 +366,7 @@ def _searched(reduced: Reduced, count: int, effort: Effort) -> _Searched:
         found, value, done = (
             (tried, reached, done + turns) if reached > value else (found, value, done + turns)
         )
-        if proven(HARD_GAP):
+        if proven(CLOSE_GAP if relaxed == 1 else HARD_GAP):
             break
     for rounds, enough in ((most, 0.0), (3 * most, HARD_GAP)):
         if relaxed or proven(enough):

@@ -26,8 +26,9 @@ class Effort:
     bound_steps
         Steps of the Lagrangian bound.
     cut_rounds
-        Linear relaxations at most: the first where the Lagrangian bound leaves a gap, further ones with cuts where it
-        is above 1 % still (`engine.sites.cover_cuts`); 0 leaves them out. Read by maximal covering alone.
+        Linear relaxations at most: a plain one where the Lagrangian bound leaves a gap, one with cuts where it is above
+        half a per cent still, further ones above 1 % (`engine.sites.cover_cuts`); 0 leaves them out. Read by maximal
+        covering alone.
     exact_nodes
         Nodes of the exact search at the end, which only small problems get (`engine.sites.exact`); 0 leaves it out.
         Read by maximal covering alone.

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import scipy.sparse as sp
 import shapely
-from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from engine.cells import StreetPieces
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
+from engine.sites.audience import TREES_IN_SIGHT, in_sight, shaded
 from engine.sites.candidates import (
     PLACES_AT_ONCE,
-    Candidates,
     KerbRule,
     Obstacles,
     positions,
@@ -26,6 +25,7 @@ from engine.sites.candidates import (
 )
 from engine.sites.carriageway import meets, street_boxes, walkways
 from engine.sites.concave import concave_covering
+from engine.sites.nearby import portions, sum_within
 from engine.sites.plan import SitePlan, distance_to, existing_points, new_sites, per_cell, site_table
 from engine.sites.rules import TREES
 from engine.sites.selection import FloatArray
@@ -34,12 +34,6 @@ from engine.snapping import LocalMetres, local_metres, metric_streets, snap
 
 CANOPY_TARGET = 0.3
 """Share of a neighbourhood under canopy that the deficit is measured from: the 30 of 3-30-300."""
-LINED_M = 8.0
-"""[m] Between the trees of a side of a street that is fully lined."""
-SIGHT_M = 50.0
-"""[m] A tree within this distance is in sight of a home: about the length of a block front."""
-TREES_IN_SIGHT = 3
-"""The 3 of 3-30-300."""
 BESIDE_M = 12.0
 """[m] Those who walk within this of a tree walk in its shade: a carriageway's width."""
 TREE_TO_STREET_M = 20.0
@@ -71,9 +65,9 @@ def site_trees(
     Propose street trees at the kerbs of motor streets.
 
     Two goals are counted in people, each with diminishing returns (see `engine.sites.concave`). *Shade*: the
-    residents within `within_m` of a side of a street, and those who walk along it, × canopy deficit × heat; a side
-    lined every `LINED_M` metres has 86 % of it. *Three trees in sight of home* (the 3 of 3-30-300): the residents of
-    a piece of street, with the trees within `SIGHT_M` of its middle; three trees give 86 %. Existing trees count first.
+    residents within `within_m` of a street, and those who walk along it, × canopy deficit × heat; both sides lined
+    have 86 % of it (`engine.sites.audience.shaded`). *Three trees in sight of home* (the 3 of 3-30-300): the residents
+    of a piece of street, with the trees that it sees; three trees give 86 %. Existing trees count first.
 
     Parameters
     ----------
@@ -139,61 +133,44 @@ def site_trees(
     given = {"canopy": canopy, "heat": heat, "walkers": walkers}
     ran_without = [name for name, values in given.items() if values is None]
     today = existing_points(existing)
-    around: dict[str, Any] = dict(obstacles or {})
-    points = np.asarray(shapely.points(today), dtype=object)
-    around["tree"] = np.concatenate([np.asarray(around.get("tree", ()), dtype=object), points])
-    around["walkway"] = walkways(network_walk)
+    around = _around(network_walk, obstacles, today)
     found = street_side_candidates(network_street30, rule, obstacles=around, within=within, at_once=at_once)
     plane = local_metres(network_street30)
-    xy = found.places.xy
-    stand = plane.project(today)
+    xy, stand = found.places.xy, plane.project(today)
     homes, share = piece_centres(network_walk, pieces, plane)
     living = people[pieces.cell] * share
-    both = np.column_stack([living, living * lacks[pieces.cell], lacks[pieces.cell], np.ones(len(living))])
-    residents, exposed, needed, near = sum_within(xy, homes, both, within_m=within_m, at_once=at_once).T
+    passing = np.zeros(len(xy))
+    if walkers is not None:
+        passing = _beside(network_walk, found.places.lon_lat, walkers, at_once=at_once)
+    values = np.column_stack([living, living * lacks[pieces.cell], lacks[pieces.cell], np.ones(len(living))])
+    residents, exposed, needed, near = sum_within(xy, homes, values, within_m=within_m, at_once=at_once).T
     mean_need = np.divide(needed, near, out=np.ones(len(near)), where=near > 0)
-    passing = (
-        np.zeros(len(xy))
-        if walkers is None
-        else _beside(network_walk, found.places.lon_lat, walkers, at_once=at_once)
-    )
     exposed = exposed + walker_weight * passing * mean_need
     standing = _trees_by_street(network_street30, today)
-    by_side = _shade(network_street30, found, exposed, standing)
-    by_home = _sight(xy, homes, living * lacks[pieces.cell], stand, at_once=at_once)
+    street = found.places.street.astype(np.int64)
+    by_street = shaded(network_street30, street, exposed, standing, within_m=within_m)
+    by_home = in_sight(xy, homes, living * lacks[pieces.cell], stand, at_once=at_once)
     selection = concave_covering(
-        sp.hstack([by_side.dose, by_home.dose], format="csr"),
-        np.concatenate([by_side.worth, by_home.worth]),
-        scale=np.concatenate([by_side.scale, by_home.scale]),
-        standing=np.concatenate([by_side.standing, by_home.standing]),
+        sp.hstack([by_street.dose, by_home.dose], format="csr"),
+        np.concatenate([by_street.worth, by_home.worth]),
+        scale=np.concatenate([by_street.scale, by_home.scale]),
+        standing=np.concatenate([by_street.standing, by_home.standing]),
         count=count,
     )
-    new = new_sites(found.table(selection.chosen), selection)
-    away = distance_to(new, today, plane)
+    chosen = selection.chosen
     lacking = np.where(by_home.standing < TREES_IN_SIGHT, living, 0.0)
-    unseen = np.asarray(by_home.dose @ lacking, np.float64)
+    new = new_sites(found.table(chosen), selection)
+    away = distance_to(new, today, plane)
     new = new.assign(
-        newly_served=residents[selection.chosen],
+        newly_served=residents[chosen],
         nearest_existing_m=np.where(np.isfinite(away), away, np.nan),
         replaces="nothing: stands on the pavement",
+        unseen=np.asarray(by_home.dose[chosen] @ lacking, np.float64),
+        already=standing[street[chosen]],
+        passing=passing[chosen],
     )
-    data = "; ".join(
-        [demand_data(unit), "trees and streets as mapped"] + [f"without {name}" for name in ran_without]
-    )
-    new["why"] = [
-        why_tree(
-            where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
-            people=row["newly_served"],
-            unit=unit,
-            within_m=within_m,
-            without_sight=unseen[j],
-            already=int(standing[row["street"]]),
-            walkers=None if walkers is None else float(passing[j]),
-            rests_on=data,
-        )
-        for j, row in zip(selection.chosen, new.to_dict("records"), strict=True)
-    ]
-    after = by_home.standing + np.asarray(by_home.dose[selection.chosen].sum(axis=0)).ravel()
+    new["why"] = _reasons(new, unit, within_m, ran_without)
+    after = by_home.standing + np.asarray(by_home.dose[chosen].sum(axis=0)).ravel()
     figures = {
         "candidates": len(found),
         "existing": len(today),
@@ -206,13 +183,33 @@ def site_trees(
     return SitePlan(table, selection, found.rejected, figures)
 
 
-class _Audiences(NamedTuple):
-    """Doses of the candidates to one group of audiences."""
+def _around(network_walk: StreetNetwork, obstacles: Obstacles | None, trees: FloatArray) -> dict[str, Any]:
+    """What to keep away from: the obstacles, trees today and footways mapped apart."""
+    around: dict[str, Any] = dict(obstacles or {})
+    points = np.asarray(shapely.points(trees), dtype=object)
+    around["tree"] = np.concatenate([np.asarray(around.get("tree", ()), dtype=object), points])
+    around["walkway"] = walkways(network_walk)
+    return around
 
-    dose: sp.csr_array
-    worth: FloatArray
-    scale: FloatArray
-    standing: FloatArray
+
+def _reasons(new: pd.DataFrame, unit: str, within_m: float, ran_without: list[str]) -> list[str]:
+    """Why each tree, with the data that it rests on."""
+    data = "; ".join(
+        [demand_data(unit), "trees and streets as mapped"] + [f"without {name}" for name in ran_without]
+    )
+    return [
+        why_tree(
+            where=place_name(street=row["name"], side=row["side"], highway=row["highway"]),
+            people=row["newly_served"],
+            unit=unit,
+            within_m=within_m,
+            without_sight=row["unseen"],
+            already=int(row["already"]),
+            walkers=None if "walkers" in ran_without else row["passing"],
+            rests_on=data,
+        )
+        for row in new.to_dict("records")
+    ]
 
 
 def _need(
@@ -240,45 +237,13 @@ def _beside(
         local_metres(network).project(lon_lat),
         street_boxes(network),
     )
-    for part in _portions(len(xy), at_once):
+    for part in portions(len(xy), at_once):
         rows = np.flatnonzero(meets(box, xy[part], BESIDE_M))
         hit, street = shapely.STRtree(metric_streets(network, rows)).query(
             np.asarray(shapely.points(xy[part]), dtype=object), predicate="dwithin", distance=BESIDE_M
         )
         np.maximum.at(result[part], hit, flow[rows[street]])
     return result
-
-
-def _portions(n: int, at_once: int) -> list[slice]:
-    """Runs of candidates, compact as their streets are, whose surroundings are in memory together."""
-    return [slice(i, min(i + at_once, n)) for i in range(0, n, at_once)]
-
-
-def _shade(
-    network: StreetNetwork, found: Candidates, exposed: FloatArray, standing: FloatArray
-) -> _Audiences:
-    """Sides of streets: worth the people exposed on average along them, a tree dosed by those at its place."""
-    m = len(network.streets)
-    audience = 2 * found.places.street + ~found.places.left
-    places = np.bincount(audience, minlength=2 * m)
-    worth = np.divide(
-        np.bincount(audience, weights=exposed, minlength=2 * m), places, out=np.zeros(2 * m), where=places > 0
-    )
-    mean = worth[audience]
-    dose = np.divide(exposed, mean, out=np.zeros(len(mean)), where=mean > 0)
-    matrix = sp.csr_array((dose, (np.arange(len(dose)), audience)), shape=(len(dose), 2 * m))
-    scale = np.repeat(np.maximum(network.length_m / LINED_M / 2, 1.0), 2)
-    return _Audiences(matrix, worth, scale, np.repeat(standing / 2, 2))
-
-
-def _sight(
-    xy: FloatArray, homes: FloatArray, worth: FloatArray, stand: FloatArray, *, at_once: int
-) -> _Audiences:
-    """Homes: three trees within sight of the middle of the piece of street."""
-    near = _pairs(xy, homes, SIGHT_M, at_once=at_once)
-    seen = _pairs(stand, homes, SIGHT_M, at_once=at_once)
-    standing = np.asarray(seen.sum(axis=0), np.float64).ravel() if len(stand) else np.zeros(len(homes))
-    return _Audiences(near, worth, np.full(len(homes), 1.5), standing)
 
 
 def piece_centres(
@@ -289,40 +254,6 @@ def piece_centres(
     length = np.maximum(pieces.length_m, 1e-9)
     whole = np.bincount(pieces.cell, weights=length, minlength=pieces.n_cells)
     return plane.project(lon_lat), length / whole[pieces.cell]
-
-
-def sum_within(
-    xy: FloatArray,
-    where: FloatArray,
-    values: FloatArray,
-    *,
-    within_m: float,
-    at_once: int = PLACES_AT_ONCE,
-) -> FloatArray:
-    """Sum of `values`, shape (points, columns), at points at most `within_m` from each place."""
-    sums = [near @ values for near in _near_portions(xy, where, within_m, at_once)]
-    return np.concatenate(sums) if sums else np.zeros((0, values.shape[1]))
-
-
-def _pairs(xy: FloatArray, where: FloatArray, within_m: float, *, at_once: int) -> sp.csr_array:
-    """1.0 for each pair at most `within_m` apart, shape (places, points)."""
-    near = list(_near_portions(xy, where, within_m, at_once))
-    return sp.csr_array(sp.vstack(near, format="csr")) if near else sp.csr_array((0, len(where)))
-
-
-def _near_portions(
-    xy: FloatArray, where: FloatArray, within_m: float, at_once: int
-) -> Iterator[sp.csr_array]:
-    """Rows of `_pairs`, a portion of the places at a time."""
-    tree = cKDTree(where) if len(where) else None
-    for part in _portions(len(xy), at_once):
-        if tree is None:
-            yield sp.csr_array((part.stop - part.start, 0))
-            continue
-        near = cKDTree(xy[part]).sparse_distance_matrix(tree, within_m, output_type="coo_matrix").tocsr()
-        near.data[:] = 1.0
-        near.sort_indices()
-        yield sp.csr_array(near)
 
 
 def _trees_by_street(network: StreetNetwork, trees: FloatArray) -> FloatArray:

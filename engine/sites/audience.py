@@ -70,7 +70,7 @@ def shaded(
         sp.csr_array((dose, (np.arange(len(at)), at)), shape=(len(at), n)),
         mean * length_m / (2 * within_m),
         np.maximum(length_m / LINED_M, 1e-9),
-        np.bincount(whole, weights=trees, minlength=n),
+        np.bincount(whole, weights=trees, minlength=n).astype(np.float64),
     )
 
 

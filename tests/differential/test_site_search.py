@@ -16,7 +16,11 @@ import scipy.sparse as sp
 from numba import njit
 
 from engine.sites import cover_kernel as kernel
-from engine.sites.covering import make_cover
+from engine.sites.budget import budgeted_covering
+from engine.sites.capacity import capacitated_covering
+from engine.sites.covering import make_cover, maximal_covering
+from engine.sites.median import p_median
+from engine.sites.selection import Effort
 
 N, DEMANDS, COUNT = 24, 60, 6
 
@@ -186,3 +190,60 @@ def test_sites_beside_are_those_that_share(problem: Problem) -> None:
         common = {j: float((problem.table[s] & problem.table[j]) @ problem.weight) for j in chosen}
         assert sorted(beside) == sorted({s, *(j for j in chosen if common[j] > 0)})
         assert all(shared[j] == (np.inf if j == s else common[j]) for j in beside)
+
+
+def test_the_search_ends_where_the_target_is_proven() -> None:
+    rng = np.random.default_rng(4)
+    serves, weight = sp.csr_array(rng.random((80, 300)) < 0.03), rng.integers(1, 60, 300)
+    found = {
+        target: maximal_covering(
+            serves,
+            weight,
+            count=12,
+            effort=Effort(restarts=300, cut_rounds=0, exact_nodes=0, gap_target=target),
+        )
+        for target in (0.0, 0.2)
+    }
+    assert found[0.0].gap < 0.2, "else the target could not be met"
+    assert found[0.2].gap <= 0.2
+    assert found[0.2].figures["rounds"] <= 10, "a thirtieth of the rounds"
+    assert found[0.0].figures["rounds"] > 300, "not proven: all of them, and once more"
+    assert found[0.2].figures["bound_steps"] < found[0.0].figures["bound_steps"]
+
+
+LIGHT = Effort(restarts=300, bound_steps=60, cut_rounds=0)
+SOLVERS = {
+    "covering": lambda table, people, **more: maximal_covering(table, people, count=3, **more),
+    "p-median": lambda table, people, **more: p_median(
+        sp.csr_array(5.0 - 4.0 * table.toarray()), people, far=6.0, count=3, **more
+    ),
+    "capacity": lambda table, people, **more: capacitated_covering(
+        table, people, capacity=np.full(table.shape[0], 40.0), count=3, **more
+    ),
+    "budget": lambda table, people, **more: budgeted_covering(
+        table, people, cost=np.ones(table.shape[0]), budget=3.0, **more
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_is_built_twice_or_too_close_to_what_stands(name: str, seed: int) -> None:
+    """In every solver: what is locked is not chosen, nor what is in conflict with it or with another choice."""
+    rng = np.random.default_rng(seed)
+    table = sp.csr_array((rng.random((14, 40)) < 0.2).astype(float))
+    people = rng.integers(1, 30, 40).astype(float)
+    wanted = SOLVERS[name](
+        table, people, effort=LIGHT
+    ).chosen  # what is best without, and so stands in the way
+    locked = [int(wanted[0])]
+    conflict = np.zeros((14, 14), bool)
+    conflict[locked[0], wanted[1]] = True
+    others = [j for j in range(14) if j not in wanted]
+    conflict[wanted[2], others[0]] = conflict[others[1], others[2]] = True
+    found = SOLVERS[name](table, people, locked=locked, conflicts=sp.csr_array(conflict), effort=LIGHT)
+    everyone = [*found.chosen.tolist(), *locked]
+    assert found.locked.tolist() == locked
+    assert len(set(everyone)) == len(everyone)
+    assert not (conflict | conflict.T)[np.ix_(everyone, everyone)].any()
+    assert len(found.chosen) == 3, "others are free"

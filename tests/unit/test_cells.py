@@ -11,6 +11,10 @@ import shapely
 
 from engine.cells import _clip_to_rings, cell_centres, cell_polygons, cells_in_area, street_pieces
 from engine.errors import InputError
+from engine.network.build import build_network
+from engine.network.profile import ModeProfile
+from engine.snapping import local_metres
+from tests.osm_town import plain_extract
 from tests.towns import Town, town
 
 CENTRE = shapely.box(24.935, 60.165, 24.953, 60.178)
@@ -181,3 +185,30 @@ def test_segments_are_clipped_to_rings_of_any_number_of_sides() -> None:
             middle = begin[k] + (low[k] + high[k]) / 2 * (end[k] - begin[k])
             assert shapely.distance(part, shapely.Point(middle)) < 1e-9
     assert inside > 60
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_along_a_bent_street_each_point_has_the_piece_of_its_cell(seed: int) -> None:
+    """Straight parts of very different lengths: a fraction of the street is one of its length in metres."""
+    rng = np.random.default_rng(seed)
+    step = np.exp(rng.uniform(np.log(2), np.log(400), 12))
+    turn = np.cumsum(rng.uniform(-1, 1, 12))
+    x, y = np.cumsum(step * np.cos(turn)), np.cumsum(step * np.sin(turn))
+    nodes = {n + 1: (24.94 + x[n] / 55_300, 60.17 + y[n] / 111_200) for n in range(12)}
+    extract = plain_extract(nodes, [(list(nodes), {"highway": "residential"})])
+    network = build_network(extract, ModeProfile.default("walk"))
+    assert len(network.streets) == 1
+    line = shapely.transform(network.geometry[0], local_metres(network).project)
+    box = shapely.box(24.92, 60.15, 25.02, 60.2)
+    cells = cells_in_area(box, resolution=10)
+    pieces = street_pieces(network, cells)
+    fraction = np.linspace(0.001, 0.999, 500)
+    points = shapely.line_interpolate_point(line, fraction, normalized=True)
+    degrees = local_metres(network).unproject(shapely.get_coordinates(points))
+    inside = pieces.length_m > 0
+    for at, (lon, lat) in zip(fraction, degrees, strict=True):
+        mine = inside & (pieces.start <= at) & (at <= pieces.stop)
+        near = np.abs(np.concatenate([pieces.start[inside], pieces.stop[inside]]) - at).min() < 1e-4
+        if not near:
+            assert pieces.cells[pieces.cell[mine]].tolist() == [h3.latlng_to_cell(lat, lon, 10)]
+    assert pieces.length_m[inside].sum() == pytest.approx(network.length_m[0])

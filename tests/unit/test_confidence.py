@@ -116,6 +116,12 @@ def test_one_count_for_the_whole_area() -> None:
     told = cell_confidence(cells(**TIMES), places(10, 60), mode="walk", ratios=table)
     assert told["completeness"].tolist() == [0.25] * 3
     assert completeness(places(), pd.DataFrame({"category": ["shops"], "known": [0]}))["ratio"].isna().all()
+    assert completeness(places(10), pd.DataFrame({"category": ["shops"], "known": [1]}))[
+        "ratio"
+    ].tolist() == [1]
+    assert completeness(places(), pd.DataFrame({"category": ["shops"], "known": [1]}))["ratio"].tolist() == [
+        0
+    ]
 
 
 def test_errors() -> None:

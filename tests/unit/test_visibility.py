@@ -200,3 +200,11 @@ def test_rings_of_one_relation_are_one_area_and_closed_ways_are_each_their_own()
     ]
     some = open_areas(extract, np.arange(7) != 1)
     assert some.way.tolist() == [0, 4, 2, 3]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 5, 8, 17, 40])
+def test_the_shortest_comes_first_and_of_equals_the_first(n: int) -> None:
+    for seed in range(20):
+        length = np.random.default_rng(seed).integers(0, max(n // 2, 1), n).astype(float)
+        found = visibility._shortest_first(length)
+        assert found.tolist() == np.lexsort((np.arange(n), length)).tolist()

@@ -70,9 +70,13 @@ def place(network: StreetNetwork, x: float, y: float) -> Destinations:
 
 def seconds_to(network: StreetNetwork, places: Destinations, way: int, fraction: float) -> float:
     """[s] From a point of a way's street to the last place."""
-    found = nearest_at(
-        network, places, nearest(network, places), category=0, street=drawn(network, way), fraction=fraction
-    )
+    return seconds_from(network, places, drawn(network, way), fraction)
+
+
+def seconds_from(network: StreetNetwork, places: Destinations, row: int, fraction: float) -> float:
+    """[s] From a point of a row to the last place."""
+    field = nearest(network, places)
+    found = nearest_at(network, places, field, category=0, street=row, fraction=fraction)
     return found[0][0] / 1000 if found else np.inf
 
 
@@ -236,15 +240,8 @@ def test_a_new_street_at_a_restricted_junction_is_entered_unless_the_sign_names_
     for x, y in ((100, 200), (300, 200), (200, 300), (200, 100)):  # and whoever leaves the lane turns freely
         out = after(network, LANE, shop(x, y))
         lane = int(np.flatnonzero(out.network.streets["osm_way"] == 0)[0])
-        found = nearest_at(
-            out.network,
-            out.destinations,
-            nearest(out.network, out.destinations),
-            category=0,
-            street=lane,
-            fraction=0.5,
-        )
-        assert found[0][0] / 1000 == pytest.approx((100 + HALF) * 0.12, abs=0.05), (x, y)
+        found = seconds_from(out.network, out.destinations, lane, 0.5)
+        assert found == pytest.approx((100 + HALF) * 0.12, abs=0.05), (x, y)
     new = out.network.streets["osm_way"] == 0
     assert new.sum() == 1 + (sign == "no_straight_on")
     assert out.network.streets["copy"][new].sum() == new.sum() - 1
@@ -263,6 +260,45 @@ def test_a_street_cut_or_closed_takes_its_new_neighbours_copies_along(town: Stre
     assert seconds_to(done.network, done.destinations, 1, 0.5) == pytest.approx(
         (100 + HALF * 1.5) * 0.12, abs=0.05
     )
+
+
+@pytest.fixture
+def no_return() -> StreetNetwork:
+    """The cross in which nobody turns back at N or S either: N–X and X–S stand there once for each direction."""
+    return build("street30", CROSS, WAYS, relations=[AHEAD, no_u_turn(3, "N"), no_u_turn(4, "S")])
+
+
+def test_a_street_on_which_nobody_turns_back_is_closed_as_others_are(no_return: StreetNetwork) -> None:
+    closed = RemoveStreet("closed", None, osm_way=(3,))  # at the middle of N–X
+    ring = 200 * 2**0.5
+    for spot, way, fraction, metres in (
+        ((200, 250), 1, 0.5, 100 + 50),
+        ((200, 350), 1, 0.5, 100 + ring + 50),
+        ((300, 200), 4, 0.5, 100 + 100),
+    ):
+        done = after(no_return, closed, shop(*spot))
+        found = seconds_to(done.network, done.destinations, way, fraction)
+        assert found == pytest.approx(metres * 0.12, abs=0.02), spot
+    done = after(no_return, closed, shop(300, 200))
+    table = done.network.streets
+    upper = np.flatnonzero((table["osm_way"] == 3) & ~table["copy"] & (table["length_m"] < 150))[0]
+    out = seconds_from(done.network, done.destinations, int(upper), 0.5)
+    assert out == pytest.approx((50 + ring + 100) * 0.12, abs=0.02)  # by N, not down to X
+
+
+def test_a_street_on_which_nobody_turns_back_is_slowed_and_joined_as_others_are(
+    no_return: StreetNetwork,
+) -> None:
+    slow = after(no_return, ChangeStreet("slow", None, osm_way=(3,), speed_kmh=15.0), shop(200, 300))
+    assert seconds_to(slow.network, slow.destinations, 1, 0.5) == pytest.approx(12.0 + 24.0, abs=0.02)
+    lane = AddStreet("lane", shapely.LineString([at(200, 300), at(300, 300)]), modes=("street30",))
+    joined_ = after(no_return, lane, shop(250, 300))
+    assert seconds_to(joined_.network, joined_.destinations, 1, 0.5) == pytest.approx(250 * 0.12, abs=0.05)
+    back = after(no_return, lane, shop(200, 250))
+    table = back.network.streets
+    new = int(np.flatnonzero(table["osm_way"] == 0)[0])
+    found = seconds_from(back.network, back.destinations, new, 0.5)
+    assert found == pytest.approx(100 * 0.12, abs=0.05)
 
 
 # --- streets open to their own traffic only ---------------------------------------------------------------

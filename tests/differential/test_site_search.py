@@ -247,3 +247,26 @@ def test_nothing_is_built_twice_or_too_close_to_what_stands(name: str, seed: int
     assert len(set(everyone)) == len(everyone)
     assert not (conflict | conflict.T)[np.ix_(everyone, everyone)].any()
     assert len(found.chosen) == 3, "others are free"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_within_a_budget_no_single_exchange_gains(seed: int) -> None:
+    """Neither one site for another that its money and what is left buy, nor one more."""
+    rng = np.random.default_rng(seed)
+    table, cost = rng.random((30, 50)) < 0.12, rng.integers(1, 6, 30).astype(float)
+    people, budget = rng.integers(1, 30, 50).astype(float), float(rng.integers(8, 20))
+    found = budgeted_covering(sp.csr_array(table), people, cost=cost, budget=budget, effort=LIGHT)
+    chosen = found.chosen.tolist()
+    left = budget - cost[chosen].sum()
+    assert left >= 0
+
+    def worth(sites: list[int]) -> float:
+        return float(people[table[sites].any(axis=0)].sum())
+
+    others = [j for j in range(30) if j not in chosen]
+    assert found.objective == worth(chosen)
+    for new in others:
+        assert cost[new] > left or worth([*chosen, new]) == worth(chosen)
+        for old in chosen:
+            swapped = [*(j for j in chosen if j != old), new]
+            assert cost[new] > left + cost[old] or worth(swapped) <= worth(chosen)

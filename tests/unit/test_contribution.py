@@ -66,7 +66,7 @@ def test_stretches_that_follow_each_other_count_the_whole(ways: str) -> None:
     assert counted(0.5, 0.6, 0.7, 0.9, lines, DECAYS["step"].row) == 0
 
 
-@pytest.mark.parametrize("ways", ["both ways", "forward only", "backward only"])
+@pytest.mark.parametrize("ways", ["both ways", "forward only", "backward only", "no time at all"])
 @pytest.mark.parametrize("point", [0.0, 0.1, 0.25, 0.7, 0.99, 1.0])
 def test_a_point_counts_once_also_where_two_stretches_meet(ways: str, point: float) -> None:
     """On a border it belongs to the stretch before it, unless the way back is closed: then to the one behind it."""

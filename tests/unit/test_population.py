@@ -12,7 +12,7 @@ from affine import Affine
 
 from engine.cells import cells_in_area
 from engine.errors import CRSError, InputError, SchemaError
-from engine.population import h3_polygons, population_to_cells, raster_polygons
+from engine.population import _weighted_mean, h3_polygons, population_to_cells, raster_polygons
 from engine.projection import equal_area_around
 
 METRIC = equal_area_around(west=2.35, south=48.85, east=2.35, north=48.85)
@@ -224,3 +224,12 @@ def test_iris_polygons_of_paris_lose_nobody(shared_data, paris_cells: gpd.GeoDat
     moved = population_to_cells(paris_cells, iris, column="nb_pop", area=paris)
     assert moved.total == 2_203_632
     assert moved.outside < 1
+
+
+def test_a_mean_is_of_those_whose_value_is_known() -> None:
+    """Cell 0: 3 persons of 10, 1 of 30, 5 unknown; cell 1: unknown alone; cell 2: nobody; cell 3: a number as text."""
+    values = pd.Series([10.0, 30.0, None, float("inf"), "8"], dtype=object)
+    home, cell = np.array([0, 1, 2, 3, 3, 0, 4]), np.array([0, 0, 0, 1, 0, 2, 3])
+    moved = np.array([3.0, 1.0, 5.0, 2.0, 4.0, 0.0, 1.0])
+    found = _weighted_mean(values, home, cell, moved, 5)
+    assert found.tolist() == pytest.approx([15.0, np.nan, np.nan, 8.0, np.nan], nan_ok=True)

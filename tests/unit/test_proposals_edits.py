@@ -35,7 +35,7 @@ from engine.proposals.edit import (
     SpeedArea,
 )
 from engine.proposals.operation import Build, PlaceRemoved, PlaceResized, Retime
-from engine.proposals.resolve import CALM, calm_ms, resolve
+from engine.proposals.resolve import CALM, PUSH_KMH, calm_ms, resolve
 from engine.proposals.scenario import ModeTables, with_operations
 from engine.proposals.standing import PlaceView, Standing, StreetView, Travel
 from engine.proposals.streets_laid import close_streets
@@ -506,3 +506,11 @@ class TestPlaces:
             assert after.lts.tolist() == expected
             assert (after.forward_ms[2], after.backward_ms[2]) == (5, NO_WAY)
             assert set(before.lts.tolist()) <= {1}, "the streets before stay as they were"
+
+
+def test_who_rides_calmly_pushes_where_it_is_stressful() -> None:
+    """Stress 1 and 2 are ridden, 3 is pushed unless riding is slower; free stays free, closed stays closed."""
+    length, lts = np.array([36.0] * 6), np.array([1, 2, 3, 3, 2, 4], np.int8)
+    times = np.array([7_000, 7_000, 7_000, 90_000, 0, NO_WAY], np.int32)
+    pushed = round(36.0 * 3600 / PUSH_KMH)
+    assert calm_ms(times, length, lts).tolist() == [7_000, 7_000, pushed, 90_000, 0, NO_WAY]

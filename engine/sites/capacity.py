@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -14,6 +16,10 @@ from engine.sites.selection import Effort, FloatArray, IntArray, SiteSelection
 
 _WHOLE = 2**30
 """Flows are whole numbers of 32 bits: demand is counted in this many parts of the total."""
+ROUNDS_A_FLOW = 100
+"""A set is valued by one maximum flow, which takes as long as so many rounds of the plain covering's search."""
+TRIED = 8
+"""Places that a site is moved to on trial."""
 
 
 def capacitated_covering(
@@ -34,7 +40,8 @@ def capacitated_covering(
     Parameters
     ----------
     coverage, demand, count, locked, conflicts, effort
-        As in `engine.sites.covering.maximal_covering`; ``effort.restarts`` is not used.
+        As in `engine.sites.covering.maximal_covering`; the exchange values one set for every `ROUNDS_A_FLOW` of
+        ``effort.restarts``.
     capacity
         [demand] What each site can serve, one number or one a candidate; not negative.
 
@@ -68,7 +75,12 @@ def capacitated_covering(
         msg = "capacity holds negative or non-finite values: clean them first"
         raise InputError(msg)
     hits = symmetric(conflicts, matrix.shape[0])
-    chosen = _greedy(matrix, weight, room, fixed, hits, count)
+    city = _City(matrix, weight, room, fixed, hits)
+    every = np.ones(matrix.shape[0], bool)
+    start = _greedy(city, count, every)
+    chosen, flows = _exchange(city, start, effort.restarts // ROUNDS_A_FLOW)
+    if flows:
+        chosen = _in_order(city, chosen)
     curve = [served_by(matrix, weight, room, fixed)]
     curve += [served_by(matrix, weight, room, np.append(fixed, chosen[: k + 1])) for k in range(len(chosen))]
     rows = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64))
@@ -83,8 +95,8 @@ def capacitated_covering(
         baseline=curve[0],
         bound=max(curve[-1], bound * (1 + 1e-9)) if count else curve[-1],
         curve=np.maximum.accumulate(curve),
-        method="greedy on what is left, valued by maximum flow; Lagrangian bound with a knapsack a site",
-        figures={"candidates": int(matrix.shape[0]), "bound_steps": int(steps)},
+        method="greedy on what is left and exchange, valued by maximum flow; Lagrangian bound with a knapsack a site",
+        figures={"candidates": int(matrix.shape[0]), "flows": flows, "bound_steps": int(steps)},
     )
 
 
@@ -96,11 +108,18 @@ def served_by(coverage: sp.csr_array, demand: FloatArray, capacity: FloatArray, 
     -----
     Flows are whole numbers, in parts of 2**-30 of the total demand, rounded down.
     """
+    return _flow(coverage, demand, capacity, sites)[0]
+
+
+def _flow(
+    coverage: sp.csr_array, demand: FloatArray, capacity: FloatArray, sites: IntArray
+) -> tuple[float, FloatArray]:
+    """[demand] What a set serves at most, and what it leaves of each column then."""
     part = sp.csr_array(coverage[sites])
     k, m = part.shape
     total = float(demand.sum())
     if not k or not total:
-        return 0.0
+        return 0.0, demand.copy()
     unit = total / _WHOLE
     supply = np.floor(demand / unit).astype(np.int32)
     room = np.floor(np.minimum(capacity[sites], total) / unit).astype(np.int32)
@@ -109,39 +128,100 @@ def served_by(coverage: sp.csr_array, demand: FloatArray, capacity: FloatArray, 
     head = np.concatenate([1 + np.arange(m), 1 + m + site, np.full(k, 1 + m + k)])
     limit = np.concatenate([supply, supply[cell], room])
     graph = sp.csr_array((limit, (tail, head)), shape=(m + k + 2, m + k + 2), dtype=np.int32)
-    return float(maximum_flow(graph, 0, m + k + 1).flow_value) * unit
+    found = maximum_flow(graph, 0, m + k + 1)
+    taken = sp.csr_array(found.flow)[[0]].toarray().ravel()[1 : m + 1]
+    return float(found.flow_value) * unit, np.maximum(demand - taken * unit, 0.0)
 
 
-def _greedy(
-    coverage: sp.csr_array,
-    demand: FloatArray,
-    capacity: FloatArray,
-    locked: IntArray,
-    hits: sp.csr_array,
-    count: int,
-) -> IntArray:
-    """Add the site that serves most of what is left unserved, and let it serve each cell in equal part."""
-    left = demand.copy()
-    out = np.zeros(coverage.shape[0], bool)
+class _City(NamedTuple):
+    """A capacitated problem."""
+
+    coverage: sp.csr_array
+    demand: FloatArray
+    capacity: FloatArray
+    locked: IntArray
+    hits: sp.csr_array
+
+    def barred(self, sites: IntArray) -> npt.NDArray[np.bool_]:
+        """True for sites of the set, locked ones, and those too near to either."""
+        out = np.zeros(self.coverage.shape[0], bool)
+        for j in np.concatenate([self.locked, sites]):
+            out[j] = True
+            out[self.hits.indices[self.hits.indptr[j] : self.hits.indptr[j + 1]]] = True
+        return out
+
+    def flow(self, sites: IntArray) -> tuple[float, FloatArray]:
+        """`_flow` of the locked sites and some new ones."""
+        return _flow(self.coverage, self.demand, self.capacity, np.concatenate([self.locked, sites]))
+
+
+def _greedy(city: _City, count: int, among: npt.NDArray[np.bool_]) -> IntArray:
+    """Add the site `among` some that serves most of what is left unserved; it serves each cell in equal part."""
+    coverage, left = city.coverage, city.demand.copy()
     chosen: list[int] = []
 
     def open_site(j: int) -> None:
         cells = coverage.indices[coverage.indptr[j] : coverage.indptr[j + 1]]
         wanted = float(left[cells].sum())
         if wanted > 0:
-            left[cells] *= 1 - min(1.0, capacity[j] / wanted)
-        out[j] = True
-        out[hits.indices[hits.indptr[j] : hits.indptr[j + 1]]] = True
+            left[cells] *= 1 - min(1.0, city.capacity[j] / wanted)
 
-    for j in locked:
+    for j in city.locked:
         open_site(int(j))
     while len(chosen) < count:
-        gain = np.where(out, -1.0, np.minimum(coverage @ left, capacity))
-        if not len(gain) or gain.max() <= 1e-12 * demand.sum():
+        out = city.barred(np.asarray(chosen, np.int64)) | ~among
+        gain = np.where(out, -1.0, np.minimum(coverage @ left, city.capacity))
+        if not len(gain) or gain.max() <= 1e-12 * city.demand.sum():
             break
         chosen.append(int(np.argmax(gain)))
         open_site(chosen[-1])
     return np.asarray(chosen, np.int64)
+
+
+def _exchange(city: _City, chosen: IntArray, most: int) -> tuple[IntArray, int]:
+    """
+    Move one site at a time to one of the `TRIED` places that would serve most of what is left without it.
+
+    Parameters
+    ----------
+    city
+        The problem.
+    chosen
+        Set to begin with.
+    most
+        Flows at most.
+
+    Returns
+    -------
+    tuple
+        The set, and the flows computed; it ends when no site found a better place, or at `most`.
+    """
+    if not most or not len(chosen):
+        return chosen, 0
+    best, flows, idle, at = city.flow(chosen)[0], 1, 0, 0
+    while idle < len(chosen) and flows + TRIED + 1 <= most:
+        rest = np.delete(chosen, at)
+        _, left = city.flow(rest)
+        gain = np.where(city.barred(rest), -1.0, np.minimum(city.coverage @ left, city.capacity))
+        gain[chosen[at]] = -1.0
+        tried = [int(j) for j in np.argsort(-gain, kind="stable")[:TRIED] if gain[j] > 0]
+        sets = [np.insert(rest, at, j) for j in tried]
+        values = [city.flow(each)[0] for each in sets]
+        flows += 1 + len(sets)
+        idle += 1
+        if values and max(values) > best * (1 + 1e-9):
+            best, idle = max(values), 0
+            chosen = sets[int(np.argmax(values))]
+        at = (at + 1) % len(chosen)
+    return chosen, flows
+
+
+def _in_order(city: _City, chosen: IntArray) -> IntArray:
+    """The set as greedy would build it, and at the end what it would not."""
+    among = np.zeros(city.coverage.shape[0], bool)
+    among[chosen] = True
+    order = _greedy(city, len(chosen), among)
+    return np.concatenate([order, np.setdiff1d(chosen, order)])
 
 
 @njit(cache=True)

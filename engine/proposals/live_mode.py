@@ -14,7 +14,7 @@ from engine.proposals.layout import Layout, after
 from engine.proposals.operation import Operation, PlaceAdded, PlaceRemoved, PlaceResized
 from engine.proposals.recell import integrated, touched_cells
 from engine.proposals.relabel import relabel
-from engine.proposals.scenario import ModeTables
+from engine.proposals.scenario import ModeTables, with_operations
 from engine.reach.cell_counts import count_units
 from engine.reach.cell_times import cell_times
 from engine.reach.graph import reach_graph
@@ -23,6 +23,8 @@ from engine.reach.search import NONE
 
 RANKS = 2
 """Nearest and second nearest."""
+MANY_STREETS = 1000
+"""Where more streets change, counts are computed anew: their places are nearly all of the mode's."""
 _Int = npt.NDArray[np.int64]
 
 
@@ -117,7 +119,7 @@ class LiveMode:
             nearest=times.place,
             sums=count_units(network, pieces, destinations, list(cutoffs.counts_ms)).sums,
             counted=layout,
-            counting=Counting(tables, graph.shift, cutoffs.counts_ms),
+            counting=Counting(tables, layout, graph.shift, cutoffs.counts_ms),
         )
         live.times[...] = live._minutes(times.mean_ms, times.p90_ms)
         return live
@@ -259,14 +261,25 @@ class LiveMode:
             return none
         streets = np.array(sorted(self.stale_streets), dtype=np.int32)
         places = np.array(sorted(self.stale_places), dtype=np.int64)
-        difference = self.counting.difference(self.counted, self.layout, streets, places)
-        cells = np.flatnonzero(difference.reshape(len(difference), -1).any(axis=1))
-        counted = Counted(cells, self.sums[cells])
-        self.sums[cells] += difference[cells]
+        if len(streets) > MANY_STREETS:
+            now = self._sums_anew()
+            cells = np.flatnonzero((now != self.sums).reshape(len(now), -1).any(axis=1))
+            counted = Counted(cells, self.sums[cells])
+            self.sums = now
+        else:
+            cells, gained = self.counting.difference(self.counted, self.layout, streets, places)
+            counted = Counted(cells, self.sums[cells])
+            self.sums[cells] += gained
         self.counted = self.layout
         self.stale_streets.clear()
         self.stale_places.clear()
         return counted
+
+    def _sums_anew(self) -> _Int:
+        """Counts of the layout as it stands, from its tables."""
+        tables = with_operations(self.tables, self.operations)
+        cutoffs = list(self.cutoffs.counts_ms)
+        return count_units(tables.network, tables.pieces, tables.destinations, cutoffs).sums
 
     def take_back(self, counted: Counted) -> None:
         """Take counts back to what they were before the latest operation, which was undone."""

@@ -1,4 +1,4 @@
-"""What one place counts for: a bounded search from it, and the streets that it reaches, band by band."""
+"""What a place counts for along a street, band by band, and which places a change of streets may concern."""
 
 from __future__ import annotations
 
@@ -8,62 +8,6 @@ from engine.proposals.compiled import lean, lean_kernel
 from engine.reach.contribution import contribution, meeting
 from engine.reach.search import FAR
 from engine.reach.searches import lines, stretch
-
-
-@lean_kernel
-def count_places(places, view, sign, shift, cutoffs, of_place, scratch, sums):  # type: ignore[no-untyped-def]
-    """
-    Add to `sums` what some places count for, times a sign.
-
-    Parameters
-    ----------
-    places
-        Places.
-    view
-        A layout, as `View`.
-    sign
-        1 to add, -1 to take off.
-    shift
-        A bucket of a search spans 2^shift ms.
-    cutoffs
-        [ms] Increasing; a place counts in full up to each.
-    of_place
-        Category of each place.
-    scratch
-        (search, street flags): what `_ball` writes on, and 0 for each street.
-    sums
-        By bands: what lies within a cutoff but not within the one before, shape (cells, categories, cutoffs).
-    """
-    search, flag = scratch
-    time_ms, found = search[0], search[1]
-    for i in range(len(places)):
-        place = places[i]
-        first, last = view.own.offsets[place], view.own.offsets[place + 1]
-        n = _search(place, view, cutoffs[-1], shift, search)
-        for a in range(first, last):
-            s = view.own.street[a]
-            if flag[s] == 0:
-                flag[s] = 1
-                _count(place, s, True, view, time_ms, cutoffs, of_place, sums, sign)
-        for j in range(n):
-            here = found[j]
-            for a in range(view.offsets[here], view.offsets[here + 1]):
-                s = view.incident[a]
-                other = view.near[a, 0]
-                if flag[s] != 0 or (other < here and time_ms[other] != FAR):
-                    continue  # a street with both ends in reach is taken from the lower slot
-                _count(place, s, False, view, time_ms, cutoffs, of_place, sums, sign)
-        for a in range(first, last):
-            flag[view.own.street[a]] = 0
-        for j in range(n):
-            time_ms[found[j]] = FAR
-
-
-@lean
-def _count(place, s, own, view, time_ms, cutoffs, of_place, sums, sign):  # type: ignore[no-untyped-def]
-    """Count a street by the times that a search found."""
-    at_u, at_v = np.int64(time_ms[view.ends[s, 0]]), np.int64(time_ms[view.ends[s, 1]])
-    count_street(place, s, own, view, at_u, at_v, cutoffs, of_place, sums, sign)
 
 
 @lean
@@ -89,9 +33,9 @@ def _along(s, rising, falling, ends, left, right, cutoffs, rows, category, sums,
     if rising >= FAR and falling >= FAR:
         return
     up, down = np.float64(ends[3]), np.float64(ends[2])
-    meet = meeting(rising, falling, up, down)
-    entire = left == 0.0 and right == 1.0 and 0.0 <= meet <= 1.0
-    most = rising + up * meet if entire else np.inf
+    most = np.inf
+    if left == 0.0 and right == 1.0:
+        most = min(rising + up if rising < FAR else np.inf, falling if falling < FAR else np.inf)
     least = min(
         rising + up * left if rising < FAR else np.inf, falling - down * right if falling < FAR else np.inf
     )
@@ -114,7 +58,7 @@ def _along(s, rising, falling, ends, left, right, cutoffs, rows, category, sums,
                 falling + walk if falling < FAR else falling,
                 up,
                 down,
-                meet,
+                meeting(rising, falling, up, down),
                 (0.0, np.float64(cutoff), 1.0, 0.0),
             )
             sums[cell, category, m] += sign * (units - counted)
@@ -127,21 +71,6 @@ def seed_ms(view, a, back):  # type: ignore[no-untyped-def]
     time = view.ends[view.own.street[a], 2 + back]
     along = np.int64(np.rint(time * view.own.fraction[a]))
     return view.own.access_ms[a] + (time - along if back else along)
-
-
-@lean
-def _search(place, view, limit_ms, shift, scratch):  # type: ignore[no-untyped-def]
-    """Find the times to a place within the limit; return how many slots were reached."""
-    ends, own = view.ends, view.own
-    first, last = own.offsets[place], own.offsets[place + 1]
-    n = 0
-    time_ms, found, heads, links = scratch
-    for a in range(first, last):
-        for back in range(2):
-            if ends[own.street[a], 2 + back] >= 0:
-                slot, ms = ends[own.street[a], back], seed_ms(view, a, back)
-                n = _reach(slot, ms, limit_ms, shift, time_ms, found, heads, links, n)
-    return _ball(n, limit_ms, shift, view.offsets, view.near, 1, scratch)
 
 
 @lean_kernel
@@ -157,8 +86,10 @@ def flag_near(slots, view, limit_ms, shift, scratch, near):  # type: ignore[no-u
         A layout, as `View`.
     limit_ms
         [ms] The limit; the last part of the way, along the street of a place, does not count.
-    shift, scratch
-        As in `count_places`, the search alone.
+    shift
+        A bucket of the search spans 2^shift ms.
+    scratch
+        (time, found, heads, links), as in `_ball`.
     near
         Flag of each place.
     """
@@ -166,7 +97,7 @@ def flag_near(slots, view, limit_ms, shift, scratch, near):  # type: ignore[no-u
     n = 0
     for slot in slots:
         n = _reach(slot, 0, limit_ms, shift, time_ms, found, heads, links, n)
-    n = _ball(n, limit_ms, shift, view.offsets, view.near, 2, scratch)
+    n = _ball(n, limit_ms, shift, view.offsets, view.near, scratch)
     for place in range(len(near)):
         for a in range(view.own.offsets[place], view.own.offsets[place + 1]):
             s = view.own.street[a]
@@ -176,11 +107,10 @@ def flag_near(slots, view, limit_ms, shift, scratch, near):  # type: ignore[no-u
 
 
 @lean
-def _ball(n, limit_ms, shift, offsets, near, way, scratch):  # type: ignore[no-untyped-def]
+def _ball(n, limit_ms, shift, offsets, near, scratch):  # type: ignore[no-untyped-def]
     """
-    Find every slot within a limit of the first `n`; return how many.
+    Find every slot that the first `n` reach within a limit; return how many.
 
-    `way` is the column of `near` to go by: 1 for the times to those slots, 2 for the times from them.
     `scratch` is (time, found, heads, links): times `FAR`, heads -1 and links -2 at rest; the caller sets times back.
     """
     time_ms, found, heads, links = scratch
@@ -194,7 +124,7 @@ def _ball(n, limit_ms, shift, offsets, near, way, scratch):  # type: ignore[no-u
             links[here, 0] = -2
             base = np.int64(time_ms[here])
             for a in range(offsets[here], offsets[here + 1]):
-                time = near[a, way]
+                time = near[a, 2]
                 if time >= 0:
                     n = _reach(near[a, 0], base + time, limit_ms, shift, time_ms, found, heads, links, n)
     return n

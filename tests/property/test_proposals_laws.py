@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import h3
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cells import StreetPieces, street_pieces
 from engine.network.street_network import NO_WAY, StreetNetwork
+from engine.proposals import live_mode
+from engine.proposals.counting import Counting
 from engine.proposals.live import Cutoffs, Live
 from engine.proposals.operation import (
     Build,
@@ -336,12 +339,7 @@ def test_every_change_of_every_street_of_a_small_town() -> None:
     """Each street faster, slower or closed, either way or both, on and off the streets where the places are."""
     t = town(BLOCKS, step_ms=20_000)
     network, m = t.network, len(t.network.streets)
-    whole = StreetPieces(
-        cells=np.arange(1, m + 1, dtype=np.uint64), cell=np.arange(m, dtype=np.int32),
-        street=np.arange(m, dtype=np.int32), start=np.zeros(m), stop=np.ones(m), length_m=network.length_m,
-        access_ms=np.zeros(m, np.int64), no_network=np.zeros(m, bool),
-    )  # fmt: skip
-    tables = ModeTables(network, whole, t.destinations("s", "g"))
+    tables = ModeTables(network, _one_cell_a_street(network), t.destinations("s", "g"))
     cutoffs = Cutoffs(limit_ms=900_000, counts_ms=(60_000, 120_000, 240_000, 900_000))
     live = Live({"walk": tables}, cutoffs)
     before = {name: value.tobytes() for name, value in held(live, "walk").items()}
@@ -363,12 +361,7 @@ def test_a_street_that_changes_after_another_was_cut() -> None:
     """Places on a street that is closed at its middle go with its parts: what changes next finds them there."""
     t = town(BLOCKS, step_ms=20_000)
     network, m = t.network, len(t.network.streets)
-    numbers = np.arange(m, dtype=np.int32)
-    whole = StreetPieces(
-        cells=np.arange(1, m + 1, dtype=np.uint64), cell=numbers, street=numbers, start=np.zeros(m),
-        stop=np.ones(m), length_m=network.length_m, access_ms=np.zeros(m, np.int64), no_network=np.zeros(m, bool),
-    )  # fmt: skip
-    tables = ModeTables(network, whole, t.destinations("s", "g"))
+    tables = ModeTables(network, _one_cell_a_street(network), t.destinations("s", "g"))
     cutoffs = Cutoffs(limit_ms=900_000, counts_ms=(60_000, 120_000, 240_000, 900_000))
     live = Live({"walk": tables}, cutoffs)
     for street in range(m):
@@ -384,3 +377,60 @@ def test_a_street_that_changes_after_another_was_cut() -> None:
             assert_same(held(live, "walk"), full(with_operations(tables, [cut, slower]), cutoffs))
             live.undo()
         live.undo()
+
+
+def _one_cell_a_street(network: StreetNetwork, *, unserved: int = 0) -> StreetPieces:
+    """Every street is a cell of its own; some further cells have no network."""
+    m = len(network.streets)
+    numbers = np.arange(m, dtype=np.int32)
+    return StreetPieces(
+        cells=np.arange(1, m + unserved + 1, dtype=np.uint64), cell=numbers, street=numbers, start=np.zeros(m),
+        stop=np.ones(m), length_m=network.length_m, access_ms=np.zeros(m, np.int64),
+        no_network=np.arange(m + unserved) >= m,
+    )  # fmt: skip
+
+
+def test_a_cell_that_starts_from_a_link_between_two_junctions_counts_once() -> None:
+    """The link has no vertex of its own; what changes next must not count it twice."""
+    t = town(BLOCKS, step_ms=20_000)
+    network, m = t.network, len(t.network.streets)
+    tables = ModeTables(network, _one_cell_a_street(network, unserved=1), t.destinations("s", "g"))
+    cutoffs = Cutoffs(limit_ms=900_000, counts_ms=(60_000, 120_000, 240_000, 900_000))
+    a, i = t.vertex["A"], t.vertex["I"]
+    link = Build(
+        lon=np.empty(0), lat=np.empty(0), u=np.array([a], np.int32), v=np.array([i], np.int32),
+        forward_ms=np.array([50_000], np.int32), backward_ms=np.array([50_000], np.int32),
+        length_m=np.array([90.0]), coords=(np.column_stack([network.lon[[a, i]], network.lat[[a, i]]]),),
+        parent=np.array([-1]), origins=(Origin(m, 0, 0.4, 3_000),),
+    )  # fmt: skip
+    live = Live({"walk": tables}, cutoffs)
+    live.do({"walk": link})
+    assert_same(held(live, "walk"), full(with_operations(tables, [link]), cutoffs))
+    for street in range(m):
+        times = [np.where(x < 0, x, 3 * x)[[street]] for x in (network.forward_ms, network.backward_ms)]
+        slower = Retime(np.array([street]), *(x.astype(np.int32) for x in times))
+        live.do({"walk": slower})
+        assert_same(held(live, "walk"), full(with_operations(tables, [link, slower]), cutoffs))
+        live.undo()
+
+
+def test_where_many_streets_change_counts_are_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    t = town(BLOCKS, step_ms=20_000)
+    network, m = t.network, len(t.network.streets)
+    tables = ModeTables(network, _one_cell_a_street(network), t.destinations("s", "g"))
+    cutoffs = Cutoffs(limit_ms=900_000, counts_ms=(60_000, 120_000, 240_000, 900_000))
+    live = Live({"walk": tables}, cutoffs)
+    before = {name: value.tobytes() for name, value in held(live, "walk").items()}
+    times = [np.where(x < 0, x, 2 * x) for x in (network.forward_ms, network.backward_ms)]
+    zone = Retime(np.arange(m), *(x.astype(np.int32) for x in times))
+    monkeypatch.setattr(live_mode, "MANY_STREETS", m - 1)
+    with monkeypatch.context() as without:
+        without.setattr(Counting, "difference", None)
+        live.do({"walk": zone})
+    assert_same(held(live, "walk"), full(with_operations(tables, [zone]), cutoffs))
+    faster = Retime(np.array([3]), *(x[[3]] for x in (network.forward_ms, network.backward_ms)))
+    live.do({"walk": faster})  # step by step again
+    assert_same(held(live, "walk"), full(with_operations(tables, [zone, faster]), cutoffs))
+    live.undo()
+    live.undo()
+    assert {name: value.tobytes() for name, value in held(live, "walk").items()} == before

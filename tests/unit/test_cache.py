@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from pipelines.cache import collect, entries, lease, limit_bytes, table_of, verify
+from pipelines.cli import cli
 from pipelines.errors import ConfigError
 from pipelines.sources.download import fetch
 from pipelines.store import RECORD, Store
@@ -181,3 +183,35 @@ def test_limits_are_written_as_people_write_them(monkeypatch: pytest.MonkeyPatch
     for bad in ("-1GB", "nan", "1e9GB", "1 XB", ""):
         with pytest.raises(ConfigError):
             limit_bytes(bad) if bad else limit_bytes(" ")
+
+
+def test_the_command_lists_collects_and_verifies(tmp_path: Path) -> None:
+    """ls, gc (dry and in earnest) and verify, with exit code 3 as long as something is damaged."""
+
+    def proche(*args: str) -> Result:
+        return CliRunner(env={"PROCHE_CACHE": str(tmp_path), "PROCHE_CACHE_LIMIT": "2KB"}).invoke(
+            cli, ["cache", *args]
+        )
+
+    old, new = made(tmp_path, "a" * 32, days_ago=3), made(tmp_path, "b" * 32, days_ago=1)
+    listed = json.loads(proche("ls", "--json").stdout)
+    assert [row["path"] for row in listed] == [str(old), str(new)], "the least recently used first"
+    assert all(row["kind"] == "artifact" and row["size"] >= 1000 for row in listed)
+    plain = proche("ls")
+    assert plain.exit_code == 0
+    assert "the limit is 2" in plain.stderr
+    assert "would be freed" in proche("gc", "--limit", "0", "--dry-run").stderr
+    assert (old.exists(), new.exists()) == (True, True)
+    assert [row["path"] for row in json.loads(proche("gc", "--json").stdout)] == [str(old)], (
+        "down to $PROCHE_CACHE_LIMIT"
+    )
+    assert (old.exists(), new.exists()) == (False, True)
+    assert proche("verify").exit_code == 0
+    (new / "data.bin").write_bytes(b"\x01" * 1000)
+    found = proche("verify")
+    assert found.exit_code == 3
+    assert str(new) in found.stderr
+    assert new.exists()
+    assert proche("verify", "--remove").exit_code == 3
+    assert not new.exists()
+    assert proche("verify").exit_code == 0

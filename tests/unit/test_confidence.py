@@ -80,6 +80,17 @@ def test_one_place_alone_is_thin_support() -> None:
     assert table["because"].tolist() == ["", "support", ""]
 
 
+def test_the_threshold_itself_is_within_it() -> None:
+    """15 minutes: the nearest or the second at 15 are near, a little beyond are not."""
+    near, second = [15.0, 15.0, 15.01], [15.0, 15.01, 20.0]
+    table = cell_confidence(
+        cells(walk_shops_minutes=near, walk_shops_second_minutes=second), places(50), mode="walk"
+    )
+    assert table["support"].tolist() == [1, 0.7, 1]
+    edges = cells(walk_shops_minutes=near, walk_edge_affected=[True] * 3)
+    assert cell_confidence(edges, places(50), mode="walk")["edge"].tolist() == [1, 1, 0.5]
+
+
 def test_a_category_without_any_place_in_the_data_has_no_support() -> None:
     table = cell_confidence(cells(**TIMES), places(50).iloc[:0], mode="walk")
     assert table["confidence"].tolist() == [0, 0, 0]

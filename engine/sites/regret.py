@@ -26,7 +26,9 @@ from engine.sites.selection import Effort, FloatArray, IntArray
 _NOTHING = 1e-100
 """Best known value up to which a scenario has nothing to lose: shares of it would overflow."""
 
-LATER = 10
+STEP = 1.0
+"""The scenario that suffers most gains weight by this power of e at first, less with the root of the round."""
+LATER = 5
 """After the first mixture of scenarios, each of the others takes this part of its rounds and steps."""
 
 
@@ -74,7 +76,7 @@ def least_regret(
     count: int,
     locked: npt.ArrayLike = (),
     conflicts: sp.sparray | sp.spmatrix | None = None,
-    rounds: int = 20,
+    rounds: int = 30,
     effort: Effort | None = None,
 ) -> RobustSelection:
     """
@@ -128,13 +130,13 @@ def least_regret(
     if len(tables) > 1:
         mixtures = _Mixtures(tables, weights, best, fixed, conflicts, count, effort or Effort())
         alpha = np.full(len(tables), 1 / len(tables))
-        for _ in range(rounds):
+        for turn in range(rounds):
             chosen, top = mixtures.solve(alpha)
             sets.append(chosen)
             values.append(_served(tables, weights, np.append(fixed, chosen)))
             bound = max(bound, float(alpha[best > _NOTHING].sum()) - top)
             loss = _regret(values[-1], best)
-            alpha = alpha * np.exp(5.0 * loss / max(float(loss.max()), 1e-12))
+            alpha = alpha * np.exp(STEP / np.sqrt(turn + 1) * loss / max(float(loss.max()), 1e-12))
             alpha /= alpha.sum()
     regrets = [_regret(value, best) for value in values]
     pick = int(np.argmin([float(r.max()) for r in regrets]))

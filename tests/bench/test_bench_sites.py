@@ -186,7 +186,7 @@ def test_twenty_thousand_trees_of_paris_stand_clear_of_the_trees_of_the_north_ea
     trunks = np.column_stack(plane.transform(trees.geometry.x, trees.geometry.y))
     nearest = cKDTree(trunks).query(places)[0].min()
     print(
-        f"| 20,000 trees of {figures['candidates']:,} places, 50,078 existing | {100 * found.gap:.2f} % | {took:.0f} s | "
+        f"| 20,000 trees of {figures['candidates']:,} places, 50,078 today | {100 * found.gap:.2f} % | {took:.0f} s | "
         f"three in sight of {before:,.0f} → {after:,.0f} residents"
     )
     assert len(plan.sites) == 20_000
@@ -218,5 +218,5 @@ def test_least_regret_of_three_futures_takes_a_minute(shared_data: Path) -> None
     print(
         f"| regret, Belib' {len(today)} + 90 | {100 * worst:.2f} %, no set below {100 * least:.2f} % | {took:.0f} s |"
     )
-    assert 0 < least <= worst <= 0.05
+    assert 0.95 * worst <= least <= worst  # no set does much better
     assert took <= MINUTE

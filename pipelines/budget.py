@@ -12,7 +12,15 @@ import pyarrow as pa
 import shapely
 from pyproj import Geod
 
-from pipelines.cost import SITES, Size, highest_step, peak_mb_of, tile_cells_for
+from pipelines.cost import (
+    MOST_PLACES,
+    SITES,
+    Size,
+    highest_step,
+    peak_mb_of,
+    places_at_once_for,
+    tile_cells_for,
+)
 from pipelines.errors import ConfigError
 from pipelines.memory import machine_mb
 from pipelines.quantity import shown_bytes
@@ -74,6 +82,10 @@ class Budget:
     def tile_cells(self, size: Size) -> int | None:
         """Cells of a tile at most, so that the measuring fits beside what the whole takes; None for all at once."""
         return None if self.limit_mb is None else tile_cells_for(size, self.limit_mb)
+
+    def places_at_once(self, size: Size) -> int:
+        """Places along kerbs that are judged together when sites are looked for."""
+        return MOST_PLACES if self.limit_mb is None else places_at_once_for(size, self.limit_mb)
 
     def release(self) -> None:
         """Give memory that is no longer used back to the system: allocators keep it otherwise."""

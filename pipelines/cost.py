@@ -2,6 +2,7 @@
 What a run costs: core seconds, memory and disk against streets, cells and categories.
 
 One model for whoever asks: `proche batch --estimate`, the order and memory of a batch's processes, `--memory-limit`.
+Its seconds are those of one machine; `pipelines.pace` says how those of another compare.
 The rates are fitted to real extracts and to synthetic streets (`tests/bench/costs.py`); docs/batch.md holds what was
 measured, how far off the model is, and what it comes to for Greater Paris, France and 10,000 cities.
 """
@@ -54,7 +55,7 @@ class Cost:
     Attributes
     ----------
     core_s
-        [s] Time of one processor.
+        [s] Time of one processor of the machine that the rates stand for.
     peak_mb
         [MB] Highest memory of the process.
     disk_mb
@@ -89,8 +90,8 @@ class Rates:
         )
 
 
-CORE_S = Rates(base=2.5, read_mb=0.05, content_mb=1.3, node=218e-6, measure=52e-6)
-SITES_S = Rates(base=1.8, node=276e-6, cell=459e-6)
+CORE_S = Rates(base=3.5, read_mb=0.05, content_mb=1.3, node=218e-6, measure=52e-6)
+SITES_S = Rates(base=2.5, node=276e-6, cell=459e-6)
 DISK_MB = Rates(base=0.4, content_mb=3.3, node=0.25e-3, measure=2e-6)
 
 READING_MB = Rates(base=500, read_mb=10.0, content_mb=20.0)
@@ -103,6 +104,10 @@ portrait, gaps), candidates for sites along every street. Each gives back what i
 """
 CELL_MB = 1.7e-3
 """[MB] Beside the networks, for each cell that is measured at once: its pieces of street."""
+PLACE_MB = 0.25e-3
+"""[MB] Beside the candidates, for each place along a kerb that is judged at once (50,000 in `SITES_MB`)."""
+MOST_PLACES, LEAST_PLACES = 50_000, 2_000
+"""Places that are judged at once: more save no time, fewer no memory."""
 SITES = "candidates for sites"
 LEAST_TILE = 250
 """Smaller tiles cost more for their halos than they save."""
@@ -152,7 +157,8 @@ def _steps_mb(size: Size, at_once: float) -> dict[str, float]:
         "tables of all cells": TABLES_MB.of(size),
     }
     if size.sites:
-        steps[SITES] = SITES_MB.of(size)
+        spared = 0 if at_once >= size.cells else (MOST_PLACES - LEAST_PLACES) * PLACE_MB
+        steps[SITES] = SITES_MB.of(size) - spared
     return steps
 
 
@@ -172,3 +178,19 @@ def tile_cells_for(size: Size, limit_mb: float) -> int | None:
     left = (limit_mb - NETWORKS_MB.of(size)) * _LEFT / CELL_MB
     most = max(LEAST_TILE, math.floor(left))
     return most if most < size.cells else None
+
+
+def places_at_once_for(size: Size, limit_mb: float) -> int:
+    """
+    Places along kerbs that are judged together so that siting keeps to a limit; the candidates they leave come on top.
+
+    Examples
+    --------
+    >>> town = Size(read_mb=1, content_mb=1, nodes=10_000, cells=400, categories=4, modes=3, sites=True)
+    >>> places_at_once_for(town, 4000)
+    50000
+    >>> places_at_once_for(town, 560) < 50_000
+    True
+    """
+    left = (limit_mb - SITES_MB.of(size)) * _LEFT / PLACE_MB + MOST_PLACES
+    return max(LEAST_PLACES, min(MOST_PLACES, math.floor(left)))

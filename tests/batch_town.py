@@ -72,7 +72,7 @@ def hashes_of_runs(out: Path) -> dict[str, str]:
     return {name: value for name, value in hashes(out).items() if name.startswith("runs/")}
 
 
-def until(true: Callable[[], Any], what: str, *, seconds: float = 90) -> Any:
+def until(true: Callable[[], Any], what: str, *, seconds: float = 200) -> Any:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -188,6 +188,13 @@ def faulty(order: Order) -> Outcome | InTiles:
     """Compute a unit; the city called Bad meets a fault of the product."""
     if order.city == "Bad":
         raise KeyError("streets")
+    return compute_unit(order)
+
+
+def lingering(order: Order) -> Outcome | InTiles:
+    """Compute a unit; every one but the first waits until the file ``go`` lies in the folder of the batch."""
+    if records(Path(order.out)):
+        until((Path(order.out) / "go").exists, "the sign to go on")
     return compute_unit(order)
 
 

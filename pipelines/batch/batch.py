@@ -32,8 +32,9 @@ from pipelines.batch.unit import (
     record_path,
 )
 from pipelines.config import parse_config
-from pipelines.cost import Size, cost_of
+from pipelines.cost import LEAST_TILE, Size, cost_of, peak_mb_of
 from pipelines.errors import ArtifactError
+from pipelines.pace import pace as machine_pace
 from pipelines.progress import Progress
 from pipelines.steps.context import code_digest
 from pipelines.store import write_atomic
@@ -215,7 +216,14 @@ def estimate_batch(
         for o in orders
         if (r := records[o.id]) and r.built and r.config_digest == parse_config(o.tables).digest
     }
-    return estimate(orders, sizes, measured, workers=_workers(sizes, workers, memory_gb), split_mb=split_mb)
+    return estimate(
+        orders,
+        sizes,
+        measured,
+        workers=_workers(sizes, workers, memory_gb),
+        split_mb=split_mb,
+        pace=machine_pace(),
+    )
 
 
 def read_status(
@@ -371,7 +379,9 @@ def _workers(sizes: Mapping[str, Size], number: int | None, memory_gb: float | N
     """Processes for the units that are left."""
     return size_workers(
         cores=cores(),
-        need_mb=WORKER_MB + max((cost_of(size).peak_mb for size in sizes.values()), default=0.0),
+        need_mb=WORKER_MB + max((peak_mb_of(size) for size in sizes.values()), default=0.0),
+        tiled_mb=WORKER_MB
+        + max((peak_mb_of(size, tile_cells=LEAST_TILE) for size in sizes.values()), default=0.0),
         budget_mb=None if memory_gb is None else memory_gb * 1000,
         number=number,
         units=len(sizes),

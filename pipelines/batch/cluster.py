@@ -41,7 +41,13 @@ class Workers:
 
 
 def size_workers(
-    *, cores: int, need_mb: float, budget_mb: float | None = None, number: int | None = None, units: int = 1
+    *,
+    cores: int,
+    need_mb: float,
+    tiled_mb: float | None = None,
+    budget_mb: float | None = None,
+    number: int | None = None,
+    units: int = 1,
 ) -> Workers:
     """
     Fit processes to the cores and the memory of a machine.
@@ -52,6 +58,9 @@ def size_workers(
         Processors that may be used.
     need_mb
         [MB] What the largest city is expected to take.
+    tiled_mb
+        [MB] What it is expected to take in the smallest tiles. A city that not even the whole budget holds at once is
+        in tiles anyway: then as many processes share them as hold one each.
     budget_mb
         [MB] Memory for all processes together; None: 80 % of what is free now.
     number
@@ -68,6 +77,8 @@ def size_workers(
     --------
     >>> size_workers(cores=8, need_mb=3000, budget_mb=10_000, units=100)
     Workers(number=3, memory_mb=3333.0)
+    >>> size_workers(cores=8, need_mb=9000, tiled_mb=2500, budget_mb=8000)
+    Workers(number=3, memory_mb=2666.0)
     """
     if (number is not None and number < 1) or (budget_mb is not None and budget_mb <= 0):
         msg = f"workers is {number} and the memory {budget_mb} MB; expected at least 1, and more than 0"
@@ -78,6 +89,8 @@ def size_workers(
             f"{budget:.0f} MB do not hold one worker: it takes {LEAST_MB:.0f} MB; give more with --memory-gb"
         )
         raise ConfigError(msg)
+    if tiled_mb is not None and need_mb > budget:
+        need_mb, units = tiled_mb, max(units, number or cores)
     most = max(1, int(budget // max(need_mb, LEAST_MB)))
     fit = min(cores, most) if number is None else min(number, int(budget // LEAST_MB))
     count = max(1, min(fit, units))

@@ -15,6 +15,8 @@ from pipelines.batch.split import splits
 from pipelines.batch.unit import Order, Outcome
 from pipelines.cost import CORE_S, Cost, Size, cost_of
 
+_TELL = 0.15
+"""A pace within this of the reference is not worth a line."""
 _START_S = 8.0
 """[s] Until the processes of a batch are up: reading the program, once each."""
 
@@ -34,11 +36,14 @@ class Estimate:
         [s] Core seconds for files that are read once for several areas, by address.
     workers
         Processes.
+    pace
+        Core seconds of this machine for each of the machine that the rates stand for (`pipelines.pace`).
     """
 
     table: pd.DataFrame
     shared_s: Mapping[str, float]
     workers: Workers
+    pace: float = 1.0
 
     @property
     def core_s(self) -> float:
@@ -65,6 +70,10 @@ class Estimate:
             f"{address}: read once for all of its areas, {duration(s)}"
             for address, s in sorted(self.shared_s.items())
         ]
+        if abs(self.pace - 1) > _TELL:
+            lines.append(
+                f"a core of this machine, as busy as it is now, takes {self.pace:.1f} times the reference"
+            )
         unknown = int((self.table["basis"] == "unknown").sum())
         if unknown:
             lines.append(f"{unknown} of unknown size (a place to be looked up, a missing file): not counted")
@@ -120,6 +129,7 @@ def estimate(
     *,
     workers: Workers,
     split_mb: float,
+    pace: float = 1.0,
 ) -> Estimate:
     """
     Add up what units will take.
@@ -136,11 +146,13 @@ def estimate(
         Processes.
     split_mb
         As in `run_batch`.
+    pace
+        As in `Estimate`; what was measured is taken as it was.
     """
     shared: dict[str, float] = {}
     sizes = dict(sizes)
     for split in splits(orders, least_mb=split_mb):
-        shared[split.address] = CORE_S.read_mb * max(sizes[o.id].read_mb for o in split.orders)
+        shared[split.address] = pace * CORE_S.read_mb * max(sizes[o.id].read_mb for o in split.orders)
         for order in split.orders:
             size = sizes[order.id]
             sizes[order.id] = replace(size, read_mb=size.content_mb)
@@ -148,6 +160,7 @@ def estimate(
     for order in orders:
         size, record = sizes[order.id], records.get(order.id)
         cost = cost_of(size)
+        cost = replace(cost, core_s=cost.core_s * pace)
         if record is not None:
             cost = Cost(record.seconds, record.peak_mb, cost.disk_mb)
         rows.append(
@@ -164,4 +177,4 @@ def estimate(
             }
         )
     columns = ["unit", "city", "setting", "cells", "nodes", "core_s", "peak_mb", "disk_mb", "basis"]
-    return Estimate(pd.DataFrame(rows, columns=columns), shared, workers)
+    return Estimate(pd.DataFrame(rows, columns=columns), shared, workers, pace)

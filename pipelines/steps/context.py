@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from pipelines.budget import Budget
 from pipelines.config import Config
+from pipelines.cost import MOST_PLACES
 from pipelines.progress import Progress
 from pipelines.runlog import RunLog
 from pipelines.sources.transfer import public_url
@@ -63,6 +64,8 @@ class Context:
         The run directory, where one will be written.
     tile_cells
         Cells of a tile at most, where the area is computed in tiles; the results are the same.
+    places_at_once
+        Places along kerbs that are judged together when sites are looked for; the results are the same.
     """
 
     config: Config
@@ -73,6 +76,7 @@ class Context:
     offline: bool = False
     out: Path = Path()
     tile_cells: int | None = None
+    places_at_once: int = MOST_PLACES
     inputs: dict[str, InputFile] = field(default_factory=dict)
     timings: dict[str, dict[str, Any]] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
@@ -126,6 +130,10 @@ class Context:
         self.log.write("step", step=step, key=found.key, **self.timings[step])
         self.reports[step] = found.info
         return found
+
+    def cells_at_once(self, cells: int) -> int | None:
+        """Cells of a tile at most for an area of so many, None where it is measured at once."""
+        return self.tile_cells if self.tile_cells is not None and cells > self.tile_cells else None
 
     def known(self, step: str, needs: object) -> bool:
         """Whether the result of a step is in the cache."""

@@ -68,6 +68,7 @@ def lay_ground(ctx: Context) -> Ground:
     size = replace(size, nodes=vertices, cells=len(area.cells))
     ctx.budget.check(size)
     ctx.tile_cells = ctx.tile_cells or ctx.budget.tile_cells(size)
+    ctx.places_at_once = ctx.budget.places_at_once(size)
     opportunities = opportunities_artifact(
         ctx, extract, networks, categories, bounds=buffered_bounds(boundary, max(reaches.values()))
     )

@@ -12,17 +12,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from engine.cells import street_pieces
+from engine.network.street_network import StreetNetwork
 from engine.reach.cell_times import cell_times
 from engine.reach.coverage import two_step_fca
 from engine.reach.decay import Decay
 from engine.reach.destinations import Destinations
-from engine.reach.nearest import nearest
+from engine.reach.nearest import NearestField, nearest
 from engine.reach.places_to_cells import cell_units
 from pipelines.config import DecayName, Mode
 from pipelines.steps.area import StudyArea
 from pipelines.steps.context import Context
-from pipelines.steps.measuring import DECIMALS, ModeReach, mode_reach
-from pipelines.steps.opportunities import OpportunityTables
+from pipelines.steps.measuring import DECIMALS, ModeReach
+from pipelines.steps.opportunities import OpportunityTables, destinations_for
+from pipelines.steps.part import Halo, around, places_in
+from pipelines.steps.streets import load_network
+from pipelines.steps.tiles import tiles_of
 from pipelines.store import Artifact
 from pipelines.tables_out import write_parquet
 
@@ -59,15 +64,26 @@ def measures_artifact(
 
     def build(folder: Path) -> dict[str, Any]:
         tables = OpportunityTables.load(opportunities)
-        reach = mode_reach(ctx, mode, network, tables, area)
+        whole, places = load_network(network, mode), destinations_for(tables, mode)
         people = None
         if population is not None:
             table = pd.read_parquet(population.file("population.parquet"))
             people = table["population"].to_numpy(np.float64)
-        columns = _nearest_means(ctx, mode, reach, tables.categories)
-        columns |= _gravity(ctx, mode, reach, tables.categories)
-        supply, known = _supply(ctx, mode, reach, tables, people)
-        frame = pd.DataFrame(columns | supply, index=range(reach.pieces.n_cells))
+        k, limit_ms = scoring.nearest_mean_of, round(scoring.search_limit_min * _MS)
+        field = nearest(whole, places, k=k, limit_ms=limit_ms) if k else None
+        halo = Halo.of(whole)
+        frames = []
+        for cells in tiles_of(area.cells, ctx.cells_at_once(len(area.cells)) or max(1, len(area.cells))):
+            pieces = street_pieces(whole, cells, max_snap_m=scoring.max_origin_snap_m)
+            box = around(
+                cells, halo.distance_m(round(scoring.gravity_limit_min * _MS)) + scoring.max_origin_snap_m
+            )
+            columns = _nearest_means(mode, ModeReach(whole, pieces, places), field, tables.categories)
+            near = places if len(cells) == len(area.cells) else places_in(places, whole, box)
+            columns |= _gravity(ctx, mode, ModeReach(whole, pieces, near), tables.categories)
+            frames.append(pd.DataFrame(columns, index=range(len(cells))))
+        supply, known = _supply(ctx, mode, whole, places, tables, people, area)
+        frame = pd.concat(frames, ignore_index=True).assign(**supply)
         write_parquet(frame.round(DECIMALS), folder / f"measures_{mode}.parquet")
         return {"capacity_known": known}
 
@@ -115,16 +131,15 @@ def further_columns(cells: pd.DataFrame, modes: tuple[str, ...]) -> list[str]:
 _Columns = dict[str, npt.NDArray[np.float64]]
 
 
-def _nearest_means(ctx: Context, mode: str, reach: ModeReach, categories: list[str]) -> _Columns:
+def _nearest_means(
+    mode: str, reach: ModeReach, field: NearestField | None, categories: list[str]
+) -> _Columns:
     """``M_C_mean<k>_minutes``: mean time to the k nearest places; null where fewer are reached."""
-    k = ctx.config.scoring.nearest_mean_of
-    if not k:
+    if field is None:
         return {}
-    limit_ms = round(ctx.config.scoring.search_limit_min * _MS)
-    field = nearest(reach.network, reach.destinations, k=k, limit_ms=limit_ms)
     times = cell_times(reach.network, reach.pieces, field, reach.destinations)
     mean = times.mean_ms.mean(axis=2) / _MS
-    return {f"{mode}_{name}_mean{k}_minutes": mean[:, c] for c, name in enumerate(categories)}
+    return {f"{mode}_{name}_mean{field.k}_minutes": mean[:, c] for c, name in enumerate(categories)}
 
 
 def _gravity(ctx: Context, mode: str, reach: ModeReach, categories: list[str]) -> _Columns:
@@ -147,14 +162,16 @@ def _gravity(ctx: Context, mode: str, reach: ModeReach, categories: list[str]) -
 def _supply(
     ctx: Context,
     mode: str,
-    reach: ModeReach,
+    network: StreetNetwork,
+    destinations: Destinations,
     tables: OpportunityTables,
     people: npt.NDArray[np.float64] | None,
+    area: StudyArea,
 ) -> tuple[_Columns, dict[str, list[int]]]:
     """``M_C_supply_per_1000``: two-step floating catchment where capacities are known, and how many are."""
     scoring = ctx.config.scoring
     capacity = tables.places["capacity"].to_numpy(np.float64)
-    of = reach.destinations.category
+    of = destinations.category
     known = {
         name: [int(np.isfinite(capacity[of == c]).sum()), int((of == c).sum())]
         for c, name in enumerate(tables.categories)
@@ -169,8 +186,9 @@ def _supply(
     decay = decay_of(
         scoring.catchment_decay, half_min=scoring.catchment_min / 2, limit_min=scoring.catchment_min
     )
-    places = _of_categories(reach.destinations, enough, np.nan_to_num(filled, nan=0.0))
-    ratio = two_step_fca(reach.network, reach.pieces, places, people, decay) * PER_RESIDENTS
+    places = _of_categories(destinations, enough, np.nan_to_num(filled, nan=0.0))
+    pieces = street_pieces(network, area.cells, max_snap_m=scoring.max_origin_snap_m)
+    ratio = two_step_fca(network, pieces, places, people, decay) * PER_RESIDENTS
     return {f"{mode}_{tables.categories[c]}_supply_per_{PER_RESIDENTS}": ratio[:, c] for c in enough}, known
 
 

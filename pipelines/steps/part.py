@@ -157,11 +157,7 @@ def _touching(table: pa.Table, box: tuple[float, float, float, float] | None) ->
     """Streets whose own box meets a box."""
     if box is None:
         return np.ones(len(table), dtype=bool)
-    bounds = shapely.bounds(shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False)))
-    west, south, east, north = box
-    return np.asarray(
-        (bounds[:, 0] <= east) & (bounds[:, 2] >= west) & (bounds[:, 1] <= north) & (bounds[:, 3] >= south)
-    )
+    return _meeting(shapely.bounds(shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))), box)
 
 
 def destinations_of_part(places: Destinations, street: npt.NDArray[np.int64]) -> Destinations:
@@ -184,3 +180,25 @@ def destinations_of_part(places: Destinations, street: npt.NDArray[np.int64]) ->
         else np.zeros(len(here), dtype=bool)
     )
     return replace(places, snaps=replace(snaps, street=np.where(known, here, -1).astype(np.int32)))
+
+
+def places_in(
+    places: Destinations, network: StreetNetwork, box: tuple[float, float, float, float] | None
+) -> Destinations:
+    """Places whose access points lie on streets that touch a box ([deg], None for all); the others are rejected."""
+    if box is None or not len(network.streets):
+        return places
+    snaps, first = places.snaps, network.offsets[:-1]
+    corners = [f.reduceat(network.coords, first) for f in (np.minimum, np.maximum)]
+    touched = _meeting(np.hstack(corners), box)
+    known = (snaps.street >= 0) & touched[snaps.street]
+    return replace(places, snaps=replace(snaps, street=np.where(known, snaps.street, -1).astype(np.int32)))
+
+
+def _meeting(
+    bounds: npt.NDArray[np.float64], box: tuple[float, float, float, float]
+) -> npt.NDArray[np.bool_]:
+    west, south, east, north = box
+    return np.asarray(
+        (bounds[:, 0] <= east) & (bounds[:, 2] >= west) & (bounds[:, 1] <= north) & (bounds[:, 3] >= south)
+    )

@@ -22,7 +22,7 @@ def reach_artifact(
     """``reach_{mode}.parquet``: one row a cell with the contract's measures of this mode."""
 
     def build(folder: Path) -> dict[str, Any]:
-        if (most := _tile_cells(ctx, area)) is not None:
+        if (most := ctx.cells_at_once(len(area.cells))) is not None:
             table, report = tiled_reach(
                 ctx, mode, area.cells, most=most, network=network, opportunities=opportunities
             )
@@ -51,7 +51,7 @@ def tiles_to_make(ctx: Context, ground: Ground) -> list[Tile]:
     """
     found: list[Tile] = []
     area, opportunities = ground.area, ground.opportunities
-    most = _tile_cells(ctx, area)
+    most = ctx.cells_at_once(len(area.cells))
     if most is None:
         return found
     for mode, network in ground.networks.items():
@@ -60,12 +60,6 @@ def tiles_to_make(ctx: Context, ground: Ground) -> list[Tile]:
                 ctx, mode, area.cells, most=most, network=network, opportunities=opportunities
             )
     return found
-
-
-def _tile_cells(ctx: Context, area: StudyArea) -> int | None:
-    """Cells of a tile at most, None where the whole area is one."""
-    most = ctx.tile_cells
-    return most if most is not None and len(area.cells) > most else None
 
 
 def _needs(ctx: Context, network: Artifact, opportunities: Artifact, area: StudyArea) -> dict[str, Any]:

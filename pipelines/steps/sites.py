@@ -219,7 +219,15 @@ def _stations(
             stream_weight=[settings.stream_weights.get(s, 1.0) for s in settings.streams],
         )
     plan = site_stations(
-        network, motor, pieces, demand, ask, existing=existing, obstacles=around, within=town.area.boundary
+        network,
+        motor,
+        pieces,
+        demand,
+        ask,
+        existing=existing,
+        obstacles=around,
+        within=town.area.boundary,
+        at_once=town.ctx.places_at_once,
     )
     figures = dict(plan.figures)
     if isinstance(settings, Chargers):
@@ -278,6 +286,7 @@ def _trees(
         within_m=settings.within_m,
         canopy_target=settings.canopy_target,
         unit=unit,
+        at_once=town.ctx.places_at_once,
     )
     return plan, unit
 

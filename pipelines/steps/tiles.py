@@ -95,10 +95,9 @@ def tile_artifact(
     def build(folder: Path) -> Mapping[str, Any]:
         info = field.info
         halo = Halo(info["metres_per_ms"], info["slack_m"])
-        box = around(
-            cells,
-            max(halo.distance_m(COUNT_CUTOFFS_MIN[-1] * 60_000), 2 * ctx.config.scoring.max_origin_snap_m),
-        )
+        # a cell without streets is measured on one that lies so far beside it
+        snap_m = ctx.config.scoring.max_origin_snap_m
+        box = around(cells, snap_m + max(halo.distance_m(COUNT_CUTOFFS_MIN[-1] * 60_000), snap_m))
         part = load_part(network, mode, box, centre=(info["centre"][0], info["centre"][1]))
         labels = np.load(field.file("field.npy"), mmap_mode="r", allow_pickle=False)
         near = NearestField(

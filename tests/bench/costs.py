@@ -149,6 +149,7 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
     from pipelines import run
     from pipelines.batch.size import local_file
     from pipelines.memory import peak_mb, start_peak
+    from pipelines.pace import pace
     from pipelines.warm_town import town_tables
 
     with tempfile.TemporaryDirectory() as work:
@@ -161,6 +162,7 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
             if source["osm"] == "tables"
             else [local_file(source["osm"], folder)]
         )
+        paces = [pace()]
         start_peak()
         before, wall = time.process_time(), time.perf_counter()
         done = run(
@@ -189,6 +191,8 @@ def measure_one(name: str, data: Path) -> dict[str, Any]:
             sited = run(tables, out=folder / "run", cache=folder / "cache", memory_limit=NO_LIMIT)
             found |= {"sites_core_s": time.process_time() - before, "sites_peak_mb": peak_mb()}
             found["steps"] |= _step_peaks(sited)
+        paces.append(pace())
+        found["pace"] = sum(paces) / 2
     return found
 
 
@@ -238,7 +242,7 @@ def errors(measured: pd.DataFrame, data: Path) -> pd.DataFrame:
                     "case": case["case"],
                     "nodes": size.nodes / case["nodes"] - 1,
                     "cells": size.cells / case["cells"] - 1,
-                    "core_s": cost.core_s / (case["core_s"] + sites) - 1,
+                    "core_s": cost.core_s * case["pace"] / (case["core_s"] + sites) - 1,
                     "peak_mb": cost.peak_mb / max(case["peak_mb"], peak) - 1,
                     "basis": size.basis,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -159,6 +160,47 @@ def test_six_cities_in_little_memory(sequential: tuple[Path, dict[str, str]], tm
     print(finished.status[["city", "seconds", "peak_mb"]].to_string(index=False))
     print(f"highest memory of a process {max(watch.peak_mb.values()):.0f} MB of {budget_mb} MB")
     assert max(watch.peak_mb.values()) < budget_mb
+
+
+REGION_MB = 1120
+"""[MB] Of a worker: too little for the cells of the region beside its networks, enough for the tables of all cells."""
+
+
+def test_a_region_in_tiles_on_two_workers(shared_data: Path, tmp_path: Path) -> None:
+    """The largest extract, three modes: cut into tiles by the memory of its workers, with the bytes of the whole."""
+    osm = shared_data / "osm" / "porto_region_streets.osm.pbf"
+    none = "\n".join(f"sites.{kind}.enabled = false" for kind in ("trees", "chargers", "sorting"))
+    file = tmp_path / "region.toml"
+    file.write_text(f'[[areas]]\nname = "Porto region"\nosm = "{osm}"\n{none}\n', encoding="utf-8")
+    (unit,) = read_batch([file]).units
+    warm()
+    start = time.process_time()
+    run(unit.tables, base=unit.base, out=tmp_path / "whole" / "runs" / unit.id, cache=tmp_path / "once")
+    whole_s = time.process_time() - start
+    cache, out, watch = tmp_path / "cache", tmp_path / "out", Watch()
+    with warm_workers(tmp_path / "cluster", 2, memory_mb=REGION_MB) as (made, client), watch.of(made):
+        before = client.run(time.process_time)  # type: ignore[attr-defined]
+        done = run_batch([file], out=out, cache=cache, scheduler=made.address)
+        after = client.run(time.process_time)  # type: ignore[attr-defined]
+    assert done.status["status"].tolist() == ["done"], done.failures["reason"].tolist()
+    tiles = [p for p in cache.glob("artifacts/tile_*/*") if p.is_dir()]
+    spent = sorted(after[worker] - before[worker] for worker in after)
+    highest = max(watch.peak_mb.values())
+    print(f"{len(tiles)} tiles; core seconds {whole_s:.0f} at once, {spent} by worker in tiles")
+    print(
+        f"highest memory of a process {highest:.0f} MB of {REGION_MB}, as told {done.status['peak_mb'][0]:.0f}"
+    )
+    print({k: s["peak_memory_mb"] for k, s in _steps(out).items()})
+    assert len(tiles) >= 6
+    assert hashes_of_runs(out) == hashes_of_runs(tmp_path / "whole")
+    assert highest < REGION_MB
+    assert leftovers(cache) == leftovers(out) == []
+
+
+def _steps(out: Path) -> dict[str, dict[str, float]]:
+    """The steps of the only run of a batch, as its manifest tells them."""
+    (manifest,) = out.glob("runs/*/manifest.json")
+    return dict(json.loads(manifest.read_text("utf-8"))["steps"])
 
 
 def test_two_workers_take_little_more_than_half_the_time(

@@ -36,13 +36,14 @@ from tests.batch_town import (
     in_small_tiles,
     in_work,
     leftovers,
+    lingering,
     records,
     until,
     write_batch,
 )
 from tests.loopback import Content, Fault, serve
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 distributed = pytest.importorskip("distributed", reason="dask.distributed comes with the extra 'batch'")
 TOWNS = ("Alba", "Bram", "Cori", "Dole")
 
@@ -74,7 +75,7 @@ def test_a_worker_killed_in_the_middle_of_a_city_loses_nothing(
         until(lambda: in_work(cache), "a step in work")
         busy = until(lambda: [w for w, keys in client.processing().items() if keys], "a busy worker")
         os.kill(pids[busy[0]], signal.SIGKILL)
-        finished = future.result(timeout=200)
+        finished = future.result(timeout=400)
         assert pids[busy[0]] not in client.run(os.getpid).values()
     assert set(finished.status["status"]) == {"done"}
     assert hashes_of_runs(out) == alone
@@ -132,14 +133,17 @@ def test_a_lost_scheduler_is_said_and_the_batch_goes_on_later(
     """It is killed while a city is in work; the same command with another scheduler finishes the batch."""
     monkeypatch.setattr(drive_module, "_LOST_S", 0.5)
     file = write_batch(tmp_path, TOWNS)
+    monkeypatch.setattr(batch_module, "compute_unit", lingering)
     how = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
     with cluster(tmp_path / "doomed", workers=1, nanny=False) as made, ThreadPoolExecutor(1) as pool:
         future = pool.submit(run_batch, [file], scheduler=made.address, **how)
         until(lambda: records(tmp_path / "out"), "the first city")
         made.kill("scheduler")
+        (tmp_path / "out" / "go").touch()
         with pytest.raises(SchedulerLostError, match=r"what is finished is kept.*--resume"):
-            future.result(timeout=120)
+            future.result(timeout=400)
         until(lambda: made.processes["worker-0"].poll() is not None, "the end of the orphaned worker")
+    monkeypatch.undo()
     kept = records(tmp_path / "out")
     assert 1 <= len(kept) < len(TOWNS)
     finished = run_batch([file], resume=True, scheduler=workers.address, **how)
@@ -162,7 +166,7 @@ def batch_command(file: Path, tmp_path: Path, *more: str) -> subprocess.Popen[st
 def test_two_starts_at_once_do_each_piece_once(tmp_path: Path, alone: dict[str, str]) -> None:
     file = write_batch(tmp_path, TOWNS)
     both = [batch_command(file, tmp_path) for _ in range(2)]
-    tables = [json.loads(p.communicate(timeout=200)[0]) for p in both]
+    tables = [json.loads(p.communicate(timeout=400)[0]) for p in both]
     assert [p.returncode for p in both] == [0, 0]
     assert {row["status"] for table in tables for row in table} == {"done"}
     computed = sum(row["computed"] for table in tables for row in table)
@@ -178,10 +182,10 @@ def test_a_killed_command_takes_its_workers_along_and_resumes(tmp_path: Path, al
     until(lambda: records(tmp_path / "out"), "the first city")
     worker = int(str(next(iter(records(tmp_path / "out").values()))["worker"]).rpartition(":")[2])
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=200)
     until(lambda: not Path(f"/proc/{worker}").exists(), "the end of the orphaned worker")
     again = batch_command(file, tmp_path, "--resume")
-    text, err = again.communicate(timeout=200)
+    text, err = again.communicate(timeout=400)
     assert again.returncode == 0, err
     assert {row["status"] for row in json.loads(text)} == {"done"}
     assert hashes_of_runs(tmp_path / "out") == alone

@@ -40,7 +40,7 @@ from tests.batch_town import (
     write_town,
 )
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 TOWNS = ("Alba", "Bram", "Cori", "Dole", "Elm", "Faro")
 
 
@@ -206,6 +206,28 @@ def test_a_batch_stopped_among_its_tiles_makes_only_the_others(
     assert leftovers(tmp_path) == []
 
 
+def test_a_plain_table_of_areas_is_computed_and_each_manifest_reproduces_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rows of a CSV, each with a key of its own; the `manifest.json` of one, run again: the same hashes."""
+    off = ["network.bike", "network.street30", "sites.trees", "sites.chargers", "sites.sorting"]
+    header = ["name", "osm", "network.walk.speed_kmh", *(f"{key}.enabled" for key in off)]
+    rows = [[town, f"{town}.osm", speed, *["false"] * 5] for town, speed in (("Alba", "5"), ("Bram", "3.6"))]
+    for town, *_ in rows:
+        write_town(tmp_path, town)
+    (tmp_path / "towns.csv").write_text("\n".join(",".join(row) for row in [header, *rows]))
+    monkeypatch.setattr(batch, "connected", lambda *_: nullcontext(_Here(4000)))
+    how = {"out": tmp_path / "out", "cache": tmp_path / "cache", "scheduler": "tcp://here:1"}
+    done = run_batch([tmp_path / "towns.csv"], **how)
+    assert done.status["status"].tolist() == ["done", "done"], done.failures["reason"].tolist()
+    minutes = done.catalogue.set_index("city")["walk_shops_mean_minutes"]
+    # the way from the middle of a cell without streets is walked at 5 km/h in both
+    assert minutes["Bram"] == pytest.approx(minutes["Alba"] * 5 / 3.6, rel=0.03)
+    manifest = done.path / "runs" / "bram" / "manifest.json"
+    again = run(manifest, out=tmp_path / "again", cache=tmp_path / "other")
+    assert again.manifest["outputs"] == json.loads(manifest.read_text("utf-8"))["outputs"]
+
+
 def test_a_second_run_computes_nothing(towns: BatchDirectory, workers: Cluster) -> None:
     folder = towns.path.parent
     before = hashes(towns.path)
@@ -323,6 +345,15 @@ def test_workers_fit_cores_memory_and_work() -> None:
     assert size_workers(cores=8, need_mb=50_000, budget_mb=10_000, units=9).number == 1
     with pytest.raises(ConfigError, match="--memory-gb"):
         size_workers(cores=8, need_mb=100, budget_mb=100)
+
+
+def test_a_region_beyond_all_memory_is_shared_by_as_many_as_hold_its_tiles() -> None:
+    region = {"need_mb": 9000, "tiled_mb": 2500}
+    assert size_workers(cores=8, budget_mb=8000, **region).number == 3
+    assert size_workers(cores=2, budget_mb=8000, **region).number == 2
+    assert size_workers(cores=8, budget_mb=8000, number=2, **region).number == 2
+    assert size_workers(cores=8, budget_mb=9500, **region).number == 1  # it fits at once: no tiles
+    assert size_workers(cores=8, budget_mb=2000, **region).number == 1
 
 
 def test_geopandas_opens_the_catalogue(towns: BatchDirectory) -> None:

@@ -15,6 +15,7 @@ import pytest
 import shapely
 
 from engine.cells import cells_in_area
+from engine.sites import candidates
 from pipelines import cost
 from pipelines.budget import Budget, cells_of
 from pipelines.compute import run
@@ -44,6 +45,31 @@ def test_tiles_give_the_same_bytes(
     assert {"tile_walk", "field_bike"} <= tiled.manifest["steps"].keys()
     assert tiled.manifest["outputs"] == whole.manifest["outputs"]
     assert tiled.manifest["memory_limit_mb"] == 4000
+
+
+def test_sites_follow_the_limit_with_the_same_bytes(
+    tables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places along kerbs are said to be so large that only seven of them fit at once."""
+    judged: list[int] = []
+    tiles = candidates._Survey.tiles
+
+    def noted(self: Any, at_once: int) -> Any:
+        judged.append(at_once)
+        return tiles(self, at_once)
+
+    monkeypatch.setattr(candidates._Survey, "tiles", noted)
+    whole = run(tables, cache=tmp_path / "whole")
+    assert set(judged) == {cost.MOST_PLACES}
+    judged.clear()
+    monkeypatch.setattr(cost, "LEAST_PLACES", 7)
+    monkeypatch.setattr(cost, "PLACE_MB", 1e3)
+    monkeypatch.setattr(cost, "SITES_MB", replace(cost.SITES_MB, base=1e9))
+    monkeypatch.setattr(Budget, "check", lambda *_: None)
+    tiled = run(tables, cache=tmp_path / "tiled", memory_limit="4GB")
+    assert set(judged) == {7}
+    assert len(judged) == 3
+    assert tiled.manifest["outputs"] == whole.manifest["outputs"]
 
 
 @pytest.mark.parametrize("limit", ["100MB", 100_000_000])

@@ -13,7 +13,7 @@ import shapely
 from engine.network.access import WayAccess, way_access
 from engine.network.attributes import has_parking, way_attributes
 from engine.network.barrier import arrival_delay_s, closed_nodes
-from engine.network.destination import keep_to_own_traffic, own_traffic
+from engine.network.destination import keep_to_own_traffic, own_traffic, without_idle_copies
 from engine.network.geodesy import hilbert_order, lengths_between
 from engine.network.junction import OPEN_TURN, Nodes, Streets, cut_at
 from engine.network.plaza import Crossings, is_area_way, plaza_crossings
@@ -91,6 +91,7 @@ def build_network(
         streets = _with_streets_for_copies(streets, _main(nodes, streets.u, streets.v, streets).inside)
         nodes, streets, starts, dropped["own_traffic_only"] = _own_traffic(nodes, streets, starts, ways)
         nodes, streets = begin_trips(nodes, streets, starts)
+        streets = without_idle_copies(len(nodes.node_id), streets)
     return _network(
         extract, profile, _Made(nodes, segments, runs, streets), ways=ways, height=height, dropped=dropped
     )

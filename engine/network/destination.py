@@ -91,8 +91,7 @@ def keep_to_own_traffic(nodes: Nodes, streets: Streets, only: BoolArray) -> tupl
         connectors(tails, heads, way[shared], chain[shared])
         for tails, heads in ((leaving[shared], shared), (shared, entering[shared]))
     )
-    streets = joined([rest, first, out, into, last])
-    return nodes, _without_idle_copies(len(nodes.node_id), streets), leaving
+    return nodes, joined([rest, first, out, into, last]), leaving
 
 
 def _ends(n: int, streets: Streets) -> BoolArray:
@@ -109,7 +108,7 @@ def _a_way_at(n: int, streets: Streets) -> tuple[Index, Index]:
     return way, chain
 
 
-def _without_idle_copies(n: int, streets: Streets) -> Streets:
+def without_idle_copies(n: int, streets: Streets) -> Streets:
     """The streets without copies and connectors that begin where nobody arrives or starts."""
     while True:
         forward, backward = streets.forward_ms >= 0, streets.backward_ms >= 0

@@ -147,8 +147,9 @@ def towns_without_turning_back(draw: st.DrawFn) -> GridTown:
     ends = [(i, sum(ends) - node) for i, ends in enumerate(BLOCKS) for node in near if node in ends]
     assume(ends)
     chosen = draw(st.sets(st.sampled_from(ends), min_size=1, max_size=len(ends)))
-    town = replace(town, no_return=frozenset(chosen))
+    free, town = town, replace(town, no_return=frozenset(chosen))
     assume(no_more_behind(town))
+    assume(main_states(town) == main_states(free))  # none leads to where turning back is the only way out
     return town
 
 

@@ -348,12 +348,12 @@ def test_a_turn_forbidden_at_the_end_of_such_a_street_does_not_open_the_others_t
 
 
 def test_who_lives_on_such_a_street_leaves_it_though_nobody_may_turn_back_there() -> None:
-    ways = [(ends, OWN if ends == "WX" else STREET) for ends, _ in WAYS]
+    ways = [("XW", OWN) if ends == "WX" else (ends, STREET) for ends, _ in WAYS]
     network = build("street30", CROSS, ways, relations=[AHEAD, no_u_turn(1, "W")])
     assert network.dropped["turn_restrictions"] == {"applied_no": 1, "applied_no_u_turn": 1}
     assert seconds_to(network, place(network, 200, 100), 1, 0.5) == pytest.approx(200 * 0.12, abs=0.02)
-    by_n = (100 + 400 * 2**0.5 + 100) * 0.12  # to the middle of X–E: back to W, where N lies, and round to E
-    assert seconds_to(network, place(network, 300, 200), 1, 0.5) <= by_n + 0.02
+    by_w = (100 + 100 * 2**0.5) * 0.12  # to the middle of W–N
+    assert seconds_to(network, place(network, 100, 300), 1, 0.5) == pytest.approx(by_w, abs=0.02)
 
 
 #   A---B---C---D      B–C is open to its own traffic only; C–D lies behind it

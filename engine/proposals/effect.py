@@ -213,7 +213,8 @@ def dominated(figures: Sequence[Mapping[str, float | None]]) -> list[list[int]]:
     Parameters
     ----------
     figures
-        Of each proposal: figures of which more is better; None where unknown, which neither wins nor loses.
+        Of each proposal: figures of which more is better; None where unknown. A figure that nobody knows is left out;
+        where only one of two knows it, neither can be said to be as good in everything.
 
     Examples
     --------
@@ -224,8 +225,10 @@ def dominated(figures: Sequence[Mapping[str, float | None]]) -> list[list[int]]:
     for i, mine in enumerate(figures):
         better = []
         for j, theirs in enumerate(figures):
-            pairs = [(theirs[k], v) for k, v in mine.items() if v is not None and theirs.get(k) is not None]
-            if i != j and pairs and all(a >= b for a, b in pairs) and any(a > b for a, b in pairs):  # type: ignore[operator]
+            pairs = [(theirs.get(k), v) for k, v in mine.items() if (theirs.get(k), v) != (None, None)]
+            known = [(a, b) for a, b in pairs if a is not None and b is not None]
+            as_good = len(known) == len(pairs) and all(a >= b for a, b in known)
+            if i != j and as_good and any(a > b for a, b in known):
                 better.append(j)
         out.append(better)
     return out

@@ -237,7 +237,10 @@ def test_self_crossing_outlines_become_valid_areas(points: list[tuple[float, flo
     area = survives(lambda: read_boundary(boundary=path))
     if area is not None:
         assert shapely.is_valid(area.geometry)
-        assert area.geometry.area <= shapely.MultiPoint(points).convex_hull.area * (1 + 1e-9)
+        hull = shapely.MultiPoint(points).convex_hull.area
+        assert (
+            area.geometry.area <= hull * (1 + 1e-9) + 1e-15
+        )  # deg², where three points are as good as on one line
 
 
 # --- streets

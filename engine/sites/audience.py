@@ -103,6 +103,8 @@ def whole_streets(network: StreetNetwork) -> IntArray:
     """
     Number the streets as people know them: edges of one name that follow each other, without a name those of one way.
 
+    An edge of which neither is known is a street of its own.
+
     Returns
     -------
     numpy.ndarray
@@ -114,7 +116,8 @@ def whole_streets(network: StreetNetwork) -> IntArray:
         text(network.streets, "name").astype(str),
         network.streets["osm_way"].astype(str).to_numpy(str),
     )
-    key = pd.factorize(np.where(name == "", np.char.add("way ", way), np.char.add("name ", name)))[0]
+    unnamed = np.where(network.streets["osm_way"] < 0, np.arange(m).astype(str), np.char.add("way ", way))
+    key = pd.factorize(np.where(name == "", unnamed, np.char.add("name ", name)))[0]
     ends = np.concatenate([network.u, network.v])
     # by coordinates, for the copies of a junction that turns need lie on one spot
     corner = pd.DataFrame({"lon": network.lon[ends], "lat": network.lat[ends], "key": np.tile(key, 2)})

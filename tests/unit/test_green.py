@@ -11,6 +11,7 @@ import shapely
 from engine.errors import InputError
 from engine.network.street_network import StreetNetwork
 from engine.places.category import parse_taxonomy
+from engine.places.entrance import STEP_M
 from engine.places.extract import find_places
 from engine.places.green import GREEN_LADDER, ladder_steps, merge_parks, park_entrances, streets_inside
 from engine.projection import equal_area_around
@@ -198,8 +199,8 @@ def test_an_open_park_is_entered_along_its_edge_within_thirty_metres() -> None:
     kinds, points = entered(PARK, north)
     assert kinds == {"open boundary"}
     assert {y for _, y in points} == {100}
-    assert min(x for x, _ in points) <= 5
-    assert max(x for x, _ in points) >= 95
+    assert min(x for x, _ in points) <= STEP_M / 2
+    assert max(x for x, _ in points) >= 100 - STEP_M / 2
     table = park_entrances(parks(PARK), network([(0, 131), (100, 131)]), mapped())
     assert table[["kind", "reason"]].to_numpy().tolist() == [["flagged", "no street within 30 m"]]
 
@@ -294,15 +295,15 @@ def test_no_parks_and_no_streets() -> None:
 
 def test_touching_polygons_are_one_park_before_the_size_test() -> None:
     """
-    Two halves of 0.06 ha each: too small alone, large enough together; the third is across a street::
+    Two parts of 0.063 and 0.057 ha: too small alone, large enough together; the third is across a street::
 
         +----+----+        +----+
         | a  | b  |  10 m  | c  |
         +----+----+        +----+
     """
-    a, b, c = (shapely.box(x, 0, x + 20, 30) for x in (0, 20, 50))
+    a, b, c = (shapely.box(left, 0, right, 30) for left, right in ((0, 21), (21, 40), (50, 70)))
     merged, dropped = merge_parks(parks(a, b, c), min_area_ha=0.1)
-    assert merged["id"].tolist() == ["way/0"]
+    assert merged["id"].tolist() == ["way/0"], "the larger one"
     assert merged["sources"].tolist() == ["way/0;way/1"]
     assert merged["area_ha"].tolist() == pytest.approx([0.12], rel=NEAR)
     assert dropped == [("way/1", "merged"), ("way/2", "too small")]

@@ -44,6 +44,12 @@ def test_streets_without_a_name_follow_their_way() -> None:
     assert number[drawn.street["AB"]] == number[drawn.street["BC"]] != number[drawn.street["CD"]]
 
 
+def test_streets_of_which_neither_name_nor_way_is_known_are_streets_of_their_own() -> None:
+    drawn = town("A---B---C---D")
+    network = replace(drawn.network, streets=drawn.network.streets.assign(osm_way=-1))
+    assert sorted(whole_streets(network)) == [0, 1, 2]
+
+
 def test_the_shade_of_a_street_by_hand() -> None:
     # 400 m in two edges of one name, 4 places that see 30, 30, 50 and 90 people: 50 on average, each counted once in
     # 200 m, so 100 in all. Lined on both sides: 100 trees of 8 m, of which 50 make one scale.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from engine.errors import InputError
@@ -10,6 +11,7 @@ from ui.drafting import Draft, draft_from_file, link_edit, point_edit
 from ui.language import Translator
 from ui.runs import Run
 from ui.sentences import in_words
+from ui.views.mapping import site_labels
 
 T = Translator("fr")
 SEA = (24.0, 59.0)
@@ -71,3 +73,17 @@ def test_a_sentence_of_another_form_stays_as_it_is() -> None:
     assert words('feature 3 ("<b>"): no street of the run is meant; x').startswith(
         'La modification 3 ("<b>")'
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["Charging station: exists today", "Rue Monge: new, number 7"]),
+        ("fr", ["Station de recharge : existe aujourd’hui", "Rue Monge : nouveau, numéro 7"]),
+    ],
+)
+def test_a_site_under_the_pointer_is_named_in_words(language: str, said: list[str]) -> None:
+    table = pd.DataFrame(
+        {"kind": "chargers", "name": ["", "Rue Monge"], "locked": [True, False], "rank": [0, 7]}
+    )
+    assert site_labels(Translator(language), table) == said

@@ -14,6 +14,7 @@ import streamlit as st
 from engine.scoring import flag_of
 from ui.assets import serve
 from ui.cache import places_file, run_files
+from ui.language import Translator
 from ui.layers.features import as_points, table_geojson
 from ui.map.component import show_map
 from ui.map.message import map_message, map_texts
@@ -99,7 +100,7 @@ def draw_map(context: Context, options: MapOptions | None = None, *, view: View 
         ),
         "residents": run.residents is not None,
         "cell": view.cell,
-        "overlays": {"backdrop": files.backdrop, **view_overlays(run, view), **options.overlays},
+        "overlays": {"backdrop": files.backdrop, **view_overlays(context, view), **options.overlays},
         "flight": st.session_state.get("flight"),
         "fileName": f"proche-{run.name}-{view.measure.column}",
     }
@@ -160,8 +161,9 @@ def name_of(context: Context, category: str) -> str:
     return context.run.label(category, t.language) or t.known("category", category)
 
 
-def view_overlays(run: Run, view: View) -> dict[str, Any]:
+def view_overlays(context: Context, view: View) -> dict[str, Any]:
     """The layers over the cells that a view asks for."""
+    run = context.run
     wanted: dict[str, Any] = {}
     category = view.measure.category
     if "places" in view.overlays and category:
@@ -171,7 +173,9 @@ def view_overlays(run: Run, view: View) -> dict[str, Any]:
         wanted["gaps"] = table_geojson(table, label=[""] * len(table), keep=("rank",))
     if "sites" in view.overlays:
         tables = [
-            table_geojson(as_points(run.sites(k)), label=site_labels(run.sites(k)), keep=("locked", "rank"))
+            table_geojson(
+                as_points(run.sites(k)), label=site_labels(context.t, run.sites(k)), keep=("locked", "rank")
+            )
             for k in run.site_kinds
         ]
         wanted["sites"] = {
@@ -181,10 +185,16 @@ def view_overlays(run: Run, view: View) -> dict[str, Any]:
     return wanted
 
 
-def site_labels(table: Any) -> list[str]:
-    """What a site is called on the map: its street, else its kind."""
+def site_labels(t: Translator, table: Any) -> list[str]:
+    """What a site is called on the map: its street, else its kind in words, and whether it exists or which it is."""
     kinds, names = table["kind"].astype(str), table["name"].astype("string").fillna("")
-    return [str(n) or k for n, k in zip(names, kinds, strict=True)]
+    called = [str(n) or t.known("one_site", k) for n, k in zip(names, kinds, strict=True)]
+    return [
+        t("sites.label_locked", what=what)
+        if locked
+        else t("sites.label_new", what=what, rank=t.number(int(rank)))
+        for what, locked, rank in zip(called, table["locked"], table["rank"], strict=True)
+    ]
 
 
 def take_cell(key: str) -> None:

@@ -43,7 +43,7 @@ def sites() -> None:
     count = most if view.sites is None else min(view.sites, most)
     left, right = st.columns([6, 4], gap="medium")
     with left:
-        points = table_geojson(as_points(table), label=site_labels(table), keep=("locked", "rank"))
+        points = table_geojson(as_points(table), label=site_labels(t, table), keep=("locked", "rank"))
         draw_map(context, MapOptions(overlays={"sites": points}, dim=True))
     with right:
         data = curve_data(context, kind, facts, table, count=count)

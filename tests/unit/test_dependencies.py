@@ -34,6 +34,7 @@ WORDS = {
     "apache software license": "apache-2.0", "apache license": "apache-2.0", "apache license 2.0": "apache-2.0",
     "apache 2.0": "apache-2.0", "bsd license": "bsd", "new bsd": "bsd-3-clause", "3-clause bsd license": "bsd-3-clause",
     "bsd 3-clause license": "bsd-3-clause", "bsd 3-clause": "bsd-3-clause", "bsd 2-clause license": "bsd-2-clause",
+    "cmu license (mit-cmu)": "mit-cmu",
     "isc license (iscl)": "isc", "isc license": "isc", "mit license": "mit", "dfsg approved": "mit",
     "mozilla public license 2.0 (mpl 2.0)": "mpl-2.0", "python software foundation license": "psf-2.0",
     "gnu general public license (gpl)": "gpl-2.0-or-later", "the mit license": "mit",

@@ -39,11 +39,8 @@ def test_a_download_is_kept_with_its_hash_and_validators(server: Loopback, tmp_p
     assert (fetched.size, fetched.etag, fetched.note) == (len(BODY), '"v1"', "")
     assert seen[-1] == (len(BODY), len(BODY))
     assert seen == sorted(seen)
-    assert sorted(p.name for p in fetched.path.parent.iterdir()) == [
-        "lock",
-        "monaco-latest.osm.pbf",
-        "record.json",
-    ]
+    kept = {p.name for p in fetched.path.parent.iterdir()} - {"lock"}  # older filelock takes its file away
+    assert kept == {"monaco-latest.osm.pbf", "record.json"}
     agent = server.asked[0].headers["User-Agent"]
     assert agent.startswith("proche/")
 

@@ -401,7 +401,7 @@ def test_a_cell_that_starts_from_a_link_between_two_junctions_counts_once() -> N
         lon=np.empty(0), lat=np.empty(0), u=np.array([a], np.int32), v=np.array([i], np.int32),
         forward_ms=np.array([50_000], np.int32), backward_ms=np.array([50_000], np.int32),
         length_m=np.array([90.0]), coords=(np.column_stack([network.lon[[a, i]], network.lat[[a, i]]]),),
-        parent=np.array([-1]), origins=(Origin(m, 0, 0.4, 3_000),),
+        parent=np.array([-1]), copy=np.zeros(1, bool), origins=(Origin(m, 0, 0.4, 3_000),),
     )  # fmt: skip
     live = Live({"walk": tables}, cutoffs)
     live.do({"walk": link})

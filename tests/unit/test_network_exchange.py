@@ -170,7 +170,9 @@ def test_nothing_takes_no_time_and_no_length() -> None:
 def test_csv_there_and_back(tmp_path: Path) -> None:
     EDGES.to_csv(tmp_path / "edges.csv", index=False)
     NODES.to_csv(tmp_path / "nodes.csv", index=False)
-    network = from_tables(pd.read_csv(tmp_path / "nodes.csv"), pd.read_csv(tmp_path / "edges.csv"), "walk")
+    to_the_last_digit = dict.fromkeys(("lon", "lat"), float)
+    nodes = pd.read_csv(tmp_path / "nodes.csv", converters=to_the_last_digit)
+    network = from_tables(nodes, pd.read_csv(tmp_path / "edges.csv"), "walk")
     same(network, from_tables(NODES, EDGES, "walk"))
 
 
